@@ -1,0 +1,123 @@
+// Package archtest keeps the arrows between packages pointing one way.
+//
+// The table is the architecture. A new package fails the test until it has a
+// row, so that where it belongs is decided once, in review, and not by whoever
+// imports it first.
+package archtest
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+type row struct {
+	pkg     string
+	inside  string // of this module
+	outside string // beyond the standard library
+}
+
+const module = "github.com/weightwarden/weightwarden/"
+
+// rows say what a package may import of this module and from outside it. The
+// first match counts; "x/..." is x and everything below it.
+var rows = []row{
+	// nouns: no I/O, no clock, nothing beyond the standard library
+	{"internal/fault", "", ""},
+	{"internal/artifact", "", ""},
+	{"internal/finding", "", ""},
+	{"internal/indicator", "internal/finding internal/artifact", ""},
+	{"internal/evidence", "internal/fault internal/artifact", ""},
+	{"internal/action", "internal/fault internal/finding internal/artifact", ""},
+	{"internal/incident", "internal/action internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
+	{"internal/archtest", "", ""},
+}
+
+func TestImports(t *testing.T) {
+	used := map[string]bool{}
+	for dir, imports := range imports(t, "../..") {
+		i := slices.IndexFunc(rows, func(r row) bool { return match(dir, r.pkg) })
+		if i < 0 {
+			t.Errorf("%s has no row: say what it may import", dir)
+			continue
+		}
+		used[rows[i].pkg] = true
+		for _, path := range imports {
+			to, ours := strings.CutPrefix(path, module)
+			switch {
+			case ours && !matchAny(to, rows[i].inside):
+				t.Errorf("%s may not import %s", dir, to)
+			case !ours && strings.Contains(path, ".") && !matchAny(path, rows[i].outside):
+				t.Errorf("%s may not import %s", dir, path)
+			}
+		}
+	}
+	for _, r := range rows {
+		if !used[r.pkg] {
+			t.Errorf("row %s matches no package", r.pkg)
+		}
+	}
+}
+
+// imports reads the import clauses below root, by folder, whatever their build
+// tags. It reads the files itself instead of asking the go command: go test
+// would not see what a child process reads, and would go on reporting a cached
+// success after the imports changed.
+func imports(t *testing.T, root string) map[string][]string {
+	t.Helper()
+	byDir := map[string][]string{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && d.Name() == "testdata":
+			return fs.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ".go"):
+			return nil
+		}
+		rel, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		dir := filepath.ToSlash(rel)
+		byDir[dir] = append(byDir[dir], "") // a package of tests only is a package too
+		if strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range f.Imports {
+			p, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			byDir[dir] = append(byDir[dir], p)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return byDir
+}
+
+func match(path, pattern string) bool {
+	if tree, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return path == tree || strings.HasPrefix(path, tree+"/")
+	}
+	return path == pattern
+}
+
+// matchAny also lets a third-party module's own sub-packages through.
+func matchAny(path, patterns string) bool {
+	return slices.ContainsFunc(strings.Fields(patterns), func(p string) bool {
+		return match(path, p) || strings.Contains(p, ".") && strings.HasPrefix(path, p+"/")
+	})
+}

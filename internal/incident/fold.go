@@ -1,0 +1,198 @@
+package incident
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/weightwarden/weightwarden/internal/action"
+	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/evidence"
+	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/finding"
+	"github.com/weightwarden/weightwarden/internal/indicator"
+)
+
+// Fold makes the incident that entries tell. The first must declare it. An
+// entry that cannot be read is an Incomplete fault: a state made from half a
+// record would be a lie.
+func Fold(entries []evidence.Entry) (*Incident, error) {
+	if len(entries) == 0 {
+		return nil, fault.New(fault.NotFound, "incident has no entries")
+	}
+	i := &Incident{
+		ID: entries[0].Log, State: Open, Facts: map[string]StatedFact{}, Assessed: map[string]AssessedAt{},
+		Indicators: []indicator.Indicator{}, Findings: []finding.Finding{}, Inquiries: []Inquiry{},
+		Plans: []PlanState{}, Evidence: []evidence.Item{}, Gaps: []evidence.Gap{}, Refusals: []Refused{},
+		Tasks: []TaskState{}, Messages: []RenderedMessage{}, Notes: []WrittenNote{}, Models: []string{},
+	}
+	if entries[0].Kind != KindOpened {
+		return nil, fault.New(fault.Incomplete, "incident %s begins with %s, not with its declaration", i.ID, entries[0].Kind).
+			WithHint("ask what happened to the record: weightwarden incident verify %s", i.ID)
+	}
+	for _, e := range entries {
+		if err := i.apply(e); err != nil {
+			return nil, fault.New(fault.Incomplete, "incident %s: %w", i.ID, err).
+				WithHint("ask what happened to the record: weightwarden incident verify %s", i.ID)
+		}
+		i.Entries++
+	}
+	i.settle()
+	return i, nil
+}
+
+// apply adds one entry. Each kind is one line in the table of its sort.
+func (i *Incident) apply(e evidence.Entry) error {
+	if fold, ok := folds[e.Kind]; ok {
+		return fold(i, e)
+	}
+	i.Unknown = append(i.Unknown, fmt.Sprintf("%d %s", e.Seq, e.Kind))
+	return nil
+}
+
+var folds = map[string]func(*Incident, evidence.Entry) error{
+	KindOpened: with(func(i *Incident, e evidence.Entry, b Opened) {
+		i.Models, i.Severity, i.Summary = b.Models, b.Severity, b.Summary
+		i.Commander, i.Method, i.DetectedAt, i.OpenedAt = b.Commander, b.Method, b.DetectedAt, e.Time
+	}),
+	KindIndicator: with(func(i *Incident, _ evidence.Entry, b indicator.Indicator) { i.Indicators = append(i.Indicators, b) }),
+	KindFinding:   with(func(i *Incident, _ evidence.Entry, b finding.Finding) { i.Findings = append(i.Findings, b) }),
+	KindInquiry:   with(func(i *Incident, _ evidence.Entry, b Inquiry) { i.Inquiries = append(i.Inquiries, b) }),
+	KindFact: with(func(i *Incident, e evidence.Entry, b Fact) {
+		i.Facts[b.Name] = StatedFact{b, e.Time, e.Actor}
+		if b.Name == "commander" {
+			i.Commander = b.Value
+		}
+	}),
+	KindNote: with(func(i *Incident, e evidence.Entry, b Note) {
+		i.Notes = append(i.Notes, WrittenNote{b, e.Time, e.Actor})
+	}),
+	KindSealed: with(func(i *Incident, _ evidence.Entry, b evidence.Item) { i.Evidence = append(i.Evidence, b) }),
+	KindGap:    with(func(i *Incident, _ evidence.Entry, b evidence.Gap) { i.Gaps = append(i.Gaps, b) }),
+	KindAssessed: with(func(i *Incident, e evidence.Entry, b Assessed) {
+		if before, ok := i.Sealed(b.Model); ok && !b.Sealed {
+			b.Sealed, b.Root = true, before.Root // what is sealed stays sealed
+		}
+		i.Assessed[b.Model] = AssessedAt{b, e.Time}
+	}),
+	KindRefused: with(func(i *Incident, _ evidence.Entry, b Refused) { i.Refusals = append(i.Refusals, b) }),
+	KindTask: with(func(i *Incident, e evidence.Entry, b Task) {
+		i.Tasks = append(i.Tasks, TaskState{Task: b, OpenedAt: e.Time})
+	}),
+	KindTaskDone: with(func(i *Incident, e evidence.Entry, b TaskDone) {
+		for n := range i.Tasks {
+			if i.Tasks[n].ID == b.ID {
+				i.Tasks[n].DoneAt = e.Time
+			}
+		}
+	}),
+	KindMessage: with(func(i *Incident, e evidence.Entry, b Message) {
+		i.Messages = append(i.Messages, RenderedMessage{b, e.Time})
+	}),
+	KindClosed: with(func(i *Incident, e evidence.Entry, b Closed) { i.ClosedAt, i.Resolution = e.Time, b.Resolution }),
+
+	KindPlanned: with(foldPlan),
+	KindApproved: with(func(i *Incident, _ evidence.Entry, b Approved) {
+		onPlan(i, b.Plan, func(p *PlanState) { p.Approval = &b })
+	}),
+	KindIntent: with(func(i *Incident, _ evidence.Entry, b StepIntent) {
+		i.onStep(b.Plan, b.Step, func(_ *PlanState, s *StepState) { s.Status = StepIntended })
+	}),
+	KindExecuted: with(func(i *Incident, _ evidence.Entry, b StepExecuted) {
+		i.onStep(b.Plan, b.Step, func(_ *PlanState, s *StepState) { s.Status, s.Error = StepReturned, b.Error })
+	}),
+	KindObserved: with(foldObserved),
+}
+
+// with decodes an entry's body before it is folded.
+func with[T any](fold func(*Incident, evidence.Entry, T)) func(*Incident, evidence.Entry) error {
+	return func(i *Incident, e evidence.Entry) error {
+		var body T
+		if err := e.Decode(&body); err != nil {
+			return err
+		}
+		fold(i, e, body)
+		return nil
+	}
+}
+
+func foldPlan(i *Incident, e evidence.Entry, p action.Plan) {
+	state := PlanState{
+		Hash: p.Hash(), Action: p.Action, Model: p.Model, Target: p.Target, Observed: p.Observed,
+		Remarks: p.Remarks, MadeAt: e.Time, MadeBy: e.Actor,
+	}
+	for _, s := range p.Steps {
+		state.Steps = append(state.Steps, StepState{Step: s, Status: StepPlanned})
+	}
+	i.Plans = append(i.Plans, state)
+}
+
+func foldObserved(i *Incident, e evidence.Entry, b StepObserved) {
+	i.onStep(b.Plan, b.Step, func(p *PlanState, s *StepState) {
+		s.Observation = b.Observation
+		s.Status = StepFailed
+		if b.Outcome == action.Done {
+			s.Status, s.Error = StepDone, ""
+			i.undone(s.Undoes)
+		}
+		if p.Finished() {
+			p.EndedAt = e.Time
+		}
+	})
+}
+
+// undone marks the step that ref names ("plan hash/step id") as taken back.
+func (i *Incident) undone(ref string) {
+	for n := range i.Plans {
+		for m := range i.Plans[n].Steps {
+			if s := &i.Plans[n].Steps[m]; ref != "" && ref == StepRef(i.Plans[n].Hash, s.ID) {
+				s.Status = StepUndone
+			}
+		}
+	}
+}
+
+// StepRef names a step among all plans of an incident.
+func StepRef(plan artifact.Digest, step string) string { return plan.Hex() + "/" + step }
+
+func onPlan(i *Incident, hash artifact.Digest, do func(*PlanState)) {
+	if p := i.Plan(hash); p != nil {
+		do(p)
+	}
+}
+
+func (i *Incident) onStep(plan artifact.Digest, step string, do func(*PlanState, *StepState)) {
+	onPlan(i, plan, func(p *PlanState) {
+		for n := range p.Steps {
+			if p.Steps[n].ID == step {
+				do(p, &p.Steps[n])
+			}
+		}
+	})
+}
+
+// settle derives the state from what was observed of the plans.
+func (i *Incident) settle() {
+	for _, p := range i.Plans {
+		switch {
+		case !p.Finished():
+		case p.Action == action.Rollback:
+			i.State = Recovered
+		case p.Action == action.Isolate:
+			i.State = Contained
+		}
+	}
+	if !i.ClosedAt.IsZero() {
+		i.State = Done
+	}
+}
+
+// MovedAt returns when the newest finished plan of the action ended, or the
+// zero time.
+func (i *Incident) MovedAt(a action.Name) (at time.Time) {
+	for _, p := range i.Plans {
+		if p.Action == a && p.Finished() {
+			at = p.EndedAt
+		}
+	}
+	return at
+}

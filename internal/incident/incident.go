@@ -1,0 +1,219 @@
+// Package incident makes an incident out of its log. Nothing about a case is
+// stored anywhere else: what is shown, reported and decided is a fold over
+// the entries. It does no I/O and has no clock.
+package incident
+
+import (
+	"encoding/base32"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weightwarden/weightwarden/internal/action"
+	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/evidence"
+	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/finding"
+	"github.com/weightwarden/weightwarden/internal/indicator"
+)
+
+// State is where an incident stands.
+type State string
+
+// The states. The state follows from what was observed, never from what was
+// asked for.
+const (
+	Open      State = "open"
+	Contained State = "contained"
+	Recovered State = "recovered"
+	Done      State = "closed"
+)
+
+// Incident is the fold over an incident's entries.
+type Incident struct {
+	ID         string                `json:"incident_id"`
+	State      State                 `json:"state"`
+	Severity   finding.Severity      `json:"severity"`
+	Models     []string              `json:"models"`
+	Summary    string                `json:"summary"`
+	Commander  string                `json:"commander"`
+	Method     string                `json:"detection_method"`
+	DetectedAt time.Time             `json:"detected_at"`
+	OpenedAt   time.Time             `json:"opened_at"`
+	ClosedAt   time.Time             `json:"closed_at,omitzero"`
+	Resolution string                `json:"resolution,omitempty"`
+	Facts      map[string]StatedFact `json:"facts"`
+	Indicators []indicator.Indicator `json:"indicators"`
+	Findings   []finding.Finding     `json:"findings"`
+	Inquiries  []Inquiry             `json:"inquiries"`
+	Plans      []PlanState           `json:"plans"`
+	Evidence   []evidence.Item       `json:"evidence"`
+	Gaps       []evidence.Gap        `json:"evidence_missing"`
+	Assessed   map[string]AssessedAt `json:"assessed"`
+	Refusals   []Refused             `json:"refusals"`
+	Tasks      []TaskState           `json:"tasks"`
+	Messages   []RenderedMessage     `json:"messages"`
+	Notes      []WrittenNote         `json:"notes"`
+	// Unknown lists entries of kinds that this program does not know: they
+	// were written by a newer one, and are not understood here.
+	Unknown []string `json:"unknown_entries,omitempty"`
+	// Entries is the number of entries folded, which is the position that an
+	// append has to expect.
+	Entries uint64 `json:"entries"`
+}
+
+// StatedFact is a fact with who stated it and when.
+type StatedFact struct {
+	Fact
+	At time.Time `json:"at"`
+	By string    `json:"by"`
+}
+
+// AssessedAt is an assessment with its time.
+type AssessedAt struct {
+	Assessed
+	At time.Time `json:"at"`
+}
+
+// TaskState is a task and whether it is done.
+type TaskState struct {
+	Task
+	OpenedAt time.Time `json:"opened_at"`
+	DoneAt   time.Time `json:"done_at,omitzero"`
+}
+
+// RenderedMessage is a message with its time.
+type RenderedMessage struct {
+	Message
+	At time.Time `json:"at"`
+}
+
+// WrittenNote is a note with its time and author.
+type WrittenNote struct {
+	Note
+	At time.Time `json:"at"`
+	By string    `json:"by"`
+}
+
+// Prefix starts the name of every incident's log.
+const Prefix = "INC-"
+
+// NewID returns an id for an incident opened at now: the day for people, 40
+// random bits against collision.
+func NewID(now time.Time, random io.Reader) (string, error) {
+	var b [5]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", fmt.Errorf("make incident id: %w", err)
+	}
+	return Prefix + now.UTC().Format("20060102") + "-" + base32.StdEncoding.EncodeToString(b[:]), nil
+}
+
+// CheckID refuses what cannot be the id of an incident.
+func CheckID(id string) error {
+	if err := artifact.CheckID(id); err != nil || !strings.HasPrefix(id, Prefix) {
+		return fault.New(fault.Invalid, "incident id %.140q: not of the form %sYYYYMMDD-XXXXXXXX", id, Prefix).
+			WithHint("list the incidents: weightwarden incident list")
+	}
+	return nil
+}
+
+// Sealed reports whether evidence of the model was sealed, and when.
+func (i *Incident) Sealed(model string) (AssessedAt, bool) {
+	a, ok := i.Assessed[model]
+	return a, ok && a.Sealed
+}
+
+// FirstBad returns the earliest moment from which the model has to be taken
+// as tampered with, and how that is known: a stated fact, else the earliest
+// sign.
+func (i *Incident) FirstBad() (at time.Time, source string) {
+	if f, ok := i.Facts["first_bad_at"]; ok {
+		if t, err := time.Parse(time.RFC3339Nano, f.Value); err == nil {
+			return t, "stated by " + f.By
+		}
+	}
+	at, source = i.DetectedAt, "time of detection"
+	if at.IsZero() {
+		at, source = i.OpenedAt, "time of declaration"
+	}
+	for _, ind := range i.Indicators {
+		if ind.Timestamp.Before(at) {
+			at, source = ind.Timestamp, "earliest indicator"
+		}
+	}
+	return at, source
+}
+
+// OpenTasks returns the tasks that are not done.
+func (i *Incident) OpenTasks() []TaskState {
+	return slices.DeleteFunc(slices.Clone(i.Tasks), func(t TaskState) bool { return !t.DoneAt.IsZero() })
+}
+
+// Plan returns the newest plan with the hash, or nil.
+func (i *Incident) Plan(hash artifact.Digest) *PlanState {
+	for n := len(i.Plans) - 1; n >= 0; n-- {
+		if i.Plans[n].Hash == hash {
+			return &i.Plans[n]
+		}
+	}
+	return nil
+}
+
+// StepStatus is how far a step is.
+type StepStatus string
+
+// The ways of a step: planned, intended, returned from, then done or failed; a
+// done step can be undone.
+const (
+	StepPlanned  StepStatus = "planned"
+	StepIntended StepStatus = "intended"
+	StepReturned StepStatus = "returned"
+	StepDone     StepStatus = "done"
+	StepFailed   StepStatus = "failed"
+	StepUndone   StepStatus = "undone"
+)
+
+// StepState is a step and how far it is.
+type StepState struct {
+	action.Step
+	Status StepStatus `json:"status"`
+	// Observation is the last one made, or of the error that prevented it.
+	Observation action.Observation `json:"observation,omitzero"`
+	Error       string             `json:"error,omitempty"`
+}
+
+// PlanState is a plan and how far it is.
+type PlanState struct {
+	Hash     artifact.Digest   `json:"plan_hash"`
+	Action   action.Name       `json:"action"`
+	Model    string            `json:"model"`
+	Target   string            `json:"target"`
+	Observed map[string]string `json:"observed"`
+	Remarks  []string          `json:"remarks,omitempty"`
+	MadeAt   time.Time         `json:"made_at"`
+	MadeBy   string            `json:"made_by"`
+	Approval *Approved         `json:"approval,omitempty"`
+	Steps    []StepState       `json:"steps"`
+	EndedAt  time.Time         `json:"ended_at,omitzero"`
+}
+
+// Started reports whether a side effect of the plan may have happened.
+func (p *PlanState) Started() bool {
+	return slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status != StepPlanned })
+}
+
+// Finished reports whether every step was observed done and none was undone.
+func (p *PlanState) Finished() bool {
+	return !slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status != StepDone })
+}
+
+// Unfinished reports whether the plan was started, and neither finished nor
+// taken back.
+func (p *PlanState) Unfinished() bool {
+	return slices.ContainsFunc(p.Steps, func(s StepState) bool {
+		return s.Status == StepIntended || s.Status == StepReturned || s.Status == StepFailed ||
+			s.Status == StepPlanned && p.Started()
+	}) && !slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status == StepUndone })
+}
