@@ -209,11 +209,12 @@ func (p *PlanState) Finished() bool {
 	return !slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status != StepDone })
 }
 
-// Unfinished reports whether the plan was started, and neither finished nor
-// taken back.
-func (p *PlanState) Unfinished() bool {
-	return slices.ContainsFunc(p.Steps, func(s StepState) bool {
-		return s.Status == StepIntended || s.Status == StepReturned || s.Status == StepFailed ||
-			s.Status == StepPlanned && p.Started()
-	}) && !slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status == StepUndone })
+// TakenBack reports whether a step of the plan was undone.
+func (p *PlanState) TakenBack() bool {
+	return slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status == StepUndone })
+}
+
+// Failed reports whether a step of the plan was observed not to be done.
+func (p *PlanState) Failed() bool {
+	return slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status == StepFailed })
 }

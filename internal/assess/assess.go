@@ -1,0 +1,203 @@
+// Package assess captures the evidence of the present state and seals it in
+// an incident's log: the volatile first, then the model. It judges nothing.
+package assess
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/baseline"
+	"github.com/weightwarden/weightwarden/internal/evidence"
+	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/incident"
+	"github.com/weightwarden/weightwarden/internal/manifest"
+	"github.com/weightwarden/weightwarden/internal/trust"
+)
+
+// Vault keeps evidence by content.
+type Vault interface {
+	// Put stores what r yields.
+	Put(ctx context.Context, r io.Reader) (artifact.Digest, int64, error)
+	// PutFile stores a regular file below root; a file that changes while it
+	// is copied is an Incomplete fault.
+	PutFile(ctx context.Context, root *os.Root, path string) (artifact.Digest, int64, error)
+}
+
+// Source is volatile evidence that is captured before the model is.
+type Source struct {
+	// Type is that of the evidence item, Origin where it comes from.
+	Type, Origin string
+	// Collect returns a value to be kept as JSON and what it lacks.
+	Collect func(ctx context.Context) (value any, missing []string, err error)
+}
+
+// Assessor captures evidence of one model.
+type Assessor struct {
+	Vault Vault
+	// Sources are captured first, in their order.
+	Sources []Source
+	// Full captures every file of the model, not only what differs from the
+	// baseline.
+	Full bool
+	// Record appends to the incident's log.
+	Record func(ctx context.Context, kind string, body any) error
+	Now    func() time.Time
+	// Progress is told what is being captured. May be nil.
+	Progress func(what string)
+}
+
+// Run captures the evidence of the model. base is nil when there is no
+// baseline to rely on, so that nothing can be called unchanged and everything
+// is captured. What could not be captured is in the log with its reason; an
+// error is trouble with the log itself.
+func (a *Assessor) Run(ctx context.Context, m artifact.Model, base *baseline.Baseline, state *trust.State) (incident.Assessed, error) {
+	result := incident.Assessed{Model: m.ID}
+	for _, s := range a.Sources {
+		if err := a.volatile(ctx, s, &result); err != nil {
+			return result, err
+		}
+	}
+	if err := a.model(ctx, m, base, state, &result); err != nil {
+		return result, err
+	}
+	return result, a.Record(ctx, incident.KindAssessed, result)
+}
+
+func (a *Assessor) volatile(ctx context.Context, s Source, result *incident.Assessed) error {
+	a.progress(s.Type)
+	value, missing, err := s.Collect(ctx)
+	if err != nil {
+		return a.gap(ctx, result, evidence.Gap{Type: s.Type, Name: s.Type, Origin: s.Origin, Reason: err.Error()})
+	}
+	return a.document(ctx, result, evidence.Item{Type: s.Type, Name: s.Type, Origin: s.Origin, Missing: missing}, value)
+}
+
+// document seals a value as JSON.
+func (a *Assessor) document(ctx context.Context, result *incident.Assessed, item evidence.Item, value any) error {
+	data, err := json.MarshalIndent(value, "", " ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", item.Type, err)
+	}
+	item.CollectedAt = a.Now().UTC()
+	item.SHA256, item.Size, err = a.Vault.Put(ctx, bytes.NewReader(data))
+	if err != nil {
+		return a.gap(ctx, result, evidence.Gap{Type: item.Type, Name: item.Name, Origin: item.Origin, Reason: err.Error()})
+	}
+	result.Items++
+	return a.Record(ctx, incident.KindSealed, item)
+}
+
+func (a *Assessor) gap(ctx context.Context, result *incident.Assessed, g evidence.Gap) error {
+	if err := ctx.Err(); err != nil {
+		return err // stopped, not missing
+	}
+	result.Gaps++
+	return a.Record(ctx, incident.KindGap, g)
+}
+
+func (a *Assessor) progress(what string) {
+	if a.Progress != nil {
+		a.Progress(what)
+	}
+}
+
+// model seals the manifest, the signature and the files that matter. The
+// evidence counts as sealed when all of them are in the vault.
+func (a *Assessor) model(ctx context.Context, m artifact.Model, base *baseline.Baseline, state *trust.State, result *incident.Assessed) error {
+	a.progress("manifest")
+	now, err := manifest.Take(ctx, m.Path, manifest.Options{})
+	if err != nil {
+		result.Reason = err.Error()
+		return a.gap(ctx, result, evidence.Gap{Type: "manifest", Name: m.ID, Origin: m.Path, Reason: err.Error()})
+	}
+	result.Root = now.Root()
+	item := evidence.Item{Type: "manifest", Name: m.ID, Origin: m.Path}
+	for _, p := range now.Problems {
+		item.Missing = append(item.Missing, p.Path+": "+p.Reason)
+	}
+	before := result.Gaps
+	if err := a.document(ctx, result, item, now); err != nil {
+		return err
+	}
+	if base != nil {
+		if err := a.document(ctx, result, evidence.Item{Type: "baseline", Name: m.ID, Origin: "the host's record"}, base.Manifest); err != nil {
+			return err
+		}
+	}
+	if result.Gaps > before {
+		result.Reason = "the manifest could not be stored"
+		return nil
+	}
+	return a.files(ctx, m, now, selectFiles(now, base, state, a.Full), result)
+}
+
+// files copies the selected files into the vault.
+func (a *Assessor) files(ctx context.Context, m artifact.Model, now *manifest.Manifest, selected map[string]string, result *incident.Assessed) error {
+	root, single, err := openModel(m.Path)
+	if err != nil {
+		result.Reason = err.Error()
+		return a.gap(ctx, result, evidence.Gap{Type: "model_file", Name: m.ID, Origin: m.Path, Reason: err.Error()})
+	}
+	defer func() { _ = root.Close() }()
+	result.Sealed = true
+	for _, f := range now.Files {
+		kind, ok := selected[f.Path]
+		if !ok {
+			continue
+		}
+		a.progress(f.Path)
+		origin := m.Path + "/" + f.Path
+		if single {
+			origin = m.Path
+		}
+		if err := a.file(ctx, root, f, evidence.Item{Type: kind, Name: f.Path, Origin: origin}, result); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// file seals one file. What has no content to copy (a link, a pipe) is a gap
+// that costs nothing: the manifest tells all there is to tell.
+func (a *Assessor) file(ctx context.Context, root *os.Root, f artifact.File, item evidence.Item, result *incident.Assessed) error {
+	g := evidence.Gap{Type: item.Type, Name: item.Name, Origin: item.Origin}
+	if f.Kind != artifact.Regular {
+		g.Reason = "a " + string(f.Kind) + " has no content to copy; it is in the manifest"
+		return a.gap(ctx, result, g)
+	}
+	item.CollectedAt = a.Now().UTC()
+	var err error
+	if item.SHA256, item.Size, err = a.Vault.PutFile(ctx, root, f.Path); err != nil {
+		g.Reason = err.Error()
+		result.Sealed, result.Reason = false, artifact.Quote(f.Path)+" could not be captured: "+err.Error()
+		return a.gap(ctx, result, g)
+	}
+	if item.SHA256 != f.Digest && !f.Digest.IsZero() {
+		item.Missing = append(item.Missing, "the file changed after the manifest was taken, where it had "+f.Digest.String())
+	}
+	result.Items++
+	return a.Record(ctx, incident.KindSealed, item)
+}
+
+// openModel opens the directory that a model is, or the one it is a file in.
+func openModel(path string) (root *os.Root, single bool, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, false, fault.New(fault.Incomplete, "open model: %w", err)
+	}
+	if single = !info.IsDir(); single {
+		path = filepath.Dir(path)
+	}
+	root, err = os.OpenRoot(path)
+	if err != nil {
+		return nil, false, fault.New(fault.Incomplete, "open model: %w", err)
+	}
+	return root, single, nil
+}

@@ -1,0 +1,141 @@
+// Package baseline keeps the trusted state of a deployed model and compares
+// the model with it. It takes no decision about incidents.
+package baseline
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/evidence"
+	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/manifest"
+	"github.com/weightwarden/weightwarden/internal/trust"
+)
+
+// Baseline is the manifest of a model that somebody vouches for, or nobody.
+type Baseline struct {
+	Model       string
+	Path        string
+	Established time.Time
+	Voucher     trust.Voucher
+	Who         string
+	Root        artifact.Digest
+	Manifest    *manifest.Manifest
+}
+
+// Trusted reports whether somebody vouches for the baseline.
+func (b *Baseline) Trusted() bool { return trust.BaselineSet{Voucher: b.Voucher}.Trusted() }
+
+// Documents keeps signed documents.
+type Documents interface {
+	// Put stores doc under its name, signed.
+	Put(ctx context.Context, kind, name string, doc []byte, at time.Time) error
+	// Get returns a document whose signature is right. It fails with a
+	// NotFound fault, or an Untrusted one when the signature is not right.
+	Get(ctx context.Context, kind, name string) (doc []byte, at time.Time, err error)
+}
+
+// Store keeps baselines: the documents beside the ledger, which of them holds
+// in the ledger.
+type Store struct {
+	Documents Documents
+	Ledger    evidence.Ledger
+}
+
+// kind is the kind of the stored documents.
+const kind = "baseline"
+
+// ErrAltered says that a stored baseline is not the one that was recorded.
+// Loading returns it wrapped in an Untrusted fault.
+var ErrAltered = fmt.Errorf("the stored baseline is not the one that was recorded")
+
+// document is the stored form.
+type document struct {
+	Version  int             `json:"version"`
+	Model    string          `json:"model"`
+	Path     string          `json:"path"`
+	Manifest json.RawMessage `json:"manifest"`
+}
+
+// Load returns the baseline that holds for the model. It fails with a
+// NotFound fault when there is none, and with ErrAltered when what is stored
+// is not what the record says.
+func (s Store) Load(ctx context.Context, state *trust.State, model string) (*Baseline, error) {
+	set, ok := state.Baseline(model)
+	if !ok {
+		return nil, fault.New(fault.NotFound, "model %s has no baseline", artifact.Quote(model)).
+			WithHint("take one: weightwarden baseline create %s", model)
+	}
+	return s.open(ctx, set)
+}
+
+func (s Store) open(ctx context.Context, set trust.At[trust.BaselineSet]) (*Baseline, error) {
+	body := set.Body
+	raw, _, err := s.Documents.Get(ctx, kind, body.Document.Hex())
+	switch k := fault.KindOf(err); {
+	case err != nil && (k == fault.NotFound || k == fault.Untrusted):
+		return nil, altered(body.Model, err)
+	case err != nil:
+		return nil, fmt.Errorf("load baseline of %s: %w", artifact.Quote(body.Model), err)
+	case artifact.SHA256Of(raw) != body.Document:
+		return nil, altered(body.Model, fmt.Errorf("its digest differs"))
+	}
+	m, err := decode(raw)
+	if err != nil {
+		return nil, altered(body.Model, err)
+	}
+	return &Baseline{
+		Model: body.Model, Path: body.Path, Established: set.Time, Voucher: body.Voucher, Who: body.Who,
+		Root: body.Root, Manifest: m,
+	}, nil
+}
+
+func altered(model string, cause error) error {
+	return fault.New(fault.Untrusted, "baseline of %s: %w: %v", artifact.Quote(model), ErrAltered, cause).
+		WithHint("treat it as an incident; the history is in: weightwarden baseline show %s", model)
+}
+
+func decode(raw []byte) (*manifest.Manifest, error) {
+	var doc document
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return nil, fmt.Errorf("read baseline: %w", err)
+	}
+	if doc.Version != 1 {
+		return nil, fmt.Errorf("read baseline: version %d", doc.Version)
+	}
+	return manifest.Decode(bytes.NewReader(doc.Manifest), manifest.Limits{})
+}
+
+// Save makes m the baseline of the model. A manifest with problems is an
+// Incomplete fault: a baseline with holes would call the holes healthy.
+func (s Store) Save(ctx context.Context, set trust.BaselineSet, m *manifest.Manifest, at time.Time, actor string) error {
+	if len(m.Problems) > 0 {
+		p := m.Problems[0]
+		return fault.New(fault.Incomplete, "take baseline of %s: %d paths could not be taken; %s: %s",
+			artifact.Quote(set.Model), len(m.Problems), artifact.Quote(p.Path), p.Reason).
+			WithHint("make the model readable and free of special files, then try again")
+	}
+	body, err := m.Encode()
+	if err != nil {
+		return fmt.Errorf("encode baseline: %w", err)
+	}
+	doc, err := json.Marshal(document{1, set.Model, set.Path, body})
+	if err != nil {
+		return fmt.Errorf("encode baseline: %w", err)
+	}
+	set.Document, set.Root = artifact.SHA256Of(doc), m.Root()
+	// The document first: until the ledger points to it, it means nothing.
+	if err := s.Documents.Put(ctx, kind, set.Document.Hex(), doc, at); err != nil {
+		return fmt.Errorf("store baseline: %w", err)
+	}
+	_, err = s.Ledger.Append(ctx, trust.Log, evidence.Any,
+		evidence.Draft{Time: at, Actor: actor, Kind: trust.KindBaseline, Body: set})
+	if err != nil {
+		return fmt.Errorf("record baseline: %w", err)
+	}
+	return nil
+}

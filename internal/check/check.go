@@ -1,0 +1,291 @@
+// Package check carries out one full cycle: every model against its baseline
+// and the deny-list, the Python packages against the configuration, recent
+// outputs against the reference. It reports; whether an incident follows is
+// for others to decide.
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/baseline"
+	"github.com/weightwarden/weightwarden/internal/drift"
+	"github.com/weightwarden/weightwarden/internal/evidence"
+	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/finding"
+	"github.com/weightwarden/weightwarden/internal/indicator"
+	"github.com/weightwarden/weightwarden/internal/manifest"
+	"github.com/weightwarden/weightwarden/internal/oms"
+	"github.com/weightwarden/weightwarden/internal/pyenv"
+	"github.com/weightwarden/weightwarden/internal/trust"
+)
+
+// Target is a model to check, with where its outputs are.
+type Target struct {
+	artifact.Model
+	Drift drift.Config
+}
+
+// Checker holds what a cycle needs. It keeps nothing between cycles.
+type Checker struct {
+	Targets   []Target
+	Baselines baseline.Store
+	Ledger    evidence.Ledger
+	// Trust verifies the signature of a model that has no baseline yet. With
+	// RequireSigned such a model must verify.
+	Trust         oms.Trust
+	RequireSigned bool
+	// Environments are the Python environments to look at, Packages what
+	// must be installed in them.
+	Environments []string
+	Packages     map[string]string
+	// DriftThreshold is a divergence in bits.
+	DriftThreshold float64
+	// Actor is who takes baselines on first use.
+	Actor    string
+	Now      func() time.Time
+	Progress func(model string, p manifest.Progress)
+}
+
+// Report is the outcome of a cycle. The field names are the guide's.
+type Report struct {
+	CheckTime        time.Time             `json:"check_time"`
+	TotalIndicators  int                   `json:"total_indicators"`
+	Critical         int                   `json:"critical"`
+	IncidentDetected bool                  `json:"incident_detected"`
+	Indicators       []indicator.Indicator `json:"indicators"`
+	Models           []Model               `json:"models"`
+}
+
+// Verdict is the outcome for one model.
+type Verdict string
+
+// The verdicts.
+const (
+	// Clean means that the model is what its baseline says.
+	Clean Verdict = "clean"
+	// Unverified means that the baseline was taken just now, so that there
+	// was nothing to compare with.
+	Unverified Verdict = "unverified"
+	// Tampered means that the model is not what its baseline says, or that
+	// it is on the deny-list.
+	Tampered Verdict = "tampered"
+	// Untrusted means that a signature was required and is not there.
+	Untrusted Verdict = "untrusted"
+	// Error means that the model, or a part of it, could not be looked at.
+	Error Verdict = "error"
+)
+
+// Model is what was found of one model.
+type Model struct {
+	ID       string        `json:"id"`
+	Path     string        `json:"path"`
+	Critical bool          `json:"critical"`
+	Files    int           `json:"files"`
+	Bytes    int64         `json:"bytes"`
+	Verdict  Verdict       `json:"verdict"`
+	Root     string        `json:"root_digest,omitempty"`
+	Baseline *BaselineInfo `json:"baseline"`
+}
+
+// BaselineInfo is what the model was compared with.
+type BaselineInfo struct {
+	Trusted     bool          `json:"trusted"`
+	Voucher     trust.Voucher `json:"voucher"`
+	Who         string        `json:"who,omitempty"`
+	Root        string        `json:"root_digest"`
+	Established time.Time     `json:"established"`
+}
+
+// Run carries out one cycle over the models named in only, or over all of
+// them. Indicators come worst first. An error means that no cycle took place.
+func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
+	targets, err := c.pick(only)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{CheckTime: c.Now().UTC(), Indicators: []indicator.Indicator{}, Models: []Model{}}
+	for _, t := range targets {
+		state, err := c.state(ctx)
+		if err != nil {
+			return nil, err
+		}
+		m, found := c.model(ctx, state, t)
+		r.Models = append(r.Models, m)
+		r.Indicators = append(r.Indicators, found...)
+		r.Indicators = append(r.Indicators, c.behaviour(t)...)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	if len(only) == 0 {
+		r.Indicators = append(r.Indicators, c.packages(ctx)...)
+	}
+	r.summarise()
+	return r, nil
+}
+
+func (c *Checker) state(ctx context.Context) (*trust.State, error) {
+	entries, err := c.Ledger.Entries(ctx, trust.Log, 1)
+	if err != nil {
+		return nil, fmt.Errorf("read the host's record: %w", err)
+	}
+	return trust.Fold(entries)
+}
+
+func (c *Checker) pick(only []string) ([]Target, error) {
+	if len(only) == 0 {
+		return c.Targets, nil
+	}
+	var out []Target
+	for _, id := range only {
+		at := slices.IndexFunc(c.Targets, func(t Target) bool { return t.ID == id })
+		if at < 0 {
+			return nil, fault.New(fault.Invalid, "check: no model %s in the configuration", artifact.Quote(id)).
+				WithHint("add it under models:, or see what is there: weightwarden baseline list")
+		}
+		out = append(out, c.Targets[at])
+	}
+	return out, nil
+}
+
+func (r *Report) summarise() {
+	slices.SortStableFunc(r.Indicators, indicator.Compare)
+	r.TotalIndicators = len(r.Indicators)
+	for _, i := range r.Indicators {
+		if i.Severity == finding.Critical {
+			r.Critical++
+		}
+		if i.Class() == indicator.Found && i.Severity >= finding.High {
+			r.IncidentDetected = true
+		}
+	}
+}
+
+// Outcome says what the cycle amounts to. Found outranks doubt about trust,
+// which outranks what could not be looked at; failOn is the severity from
+// which an indicator counts as found.
+func (r *Report) Outcome(failOn finding.Severity) (found, untrusted, incomplete bool) {
+	for _, i := range r.Indicators {
+		switch i.Class() {
+		case indicator.Found:
+			found = found || i.Severity >= failOn
+		case indicator.Trust:
+			untrusted = untrusted || i.Severity >= finding.High
+		case indicator.Incomplete:
+			incomplete = true
+		}
+	}
+	return found, untrusted, incomplete
+}
+
+// model checks one model. Its trouble is in the indicators.
+func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Model, []indicator.Indicator) {
+	m := Model{ID: t.ID, Path: t.Path, Critical: t.Critical}
+	now, err := manifest.Take(ctx, t.Path, c.options(t.ID))
+	if err != nil {
+		missing := fault.KindOf(err) == fault.NotFound
+		m.Verdict = Error
+		typ := indicator.ModelUnreadable
+		if missing {
+			m.Verdict, typ = Tampered, indicator.ModelMissing
+		}
+		return m, []indicator.Indicator{indicator.New(typ, t.ID, c.Now(), err.Error(),
+			map[string]any{"model_id": t.ID, "path": t.Path}, t.Path)}
+	}
+	m.Files, m.Bytes, m.Root = now.Regular(), now.Bytes(), now.Root().String()
+	found := c.denied(state, t, now)
+	base, err := c.Baselines.Load(ctx, state, t.ID)
+	switch {
+	case err == nil:
+		m.Baseline = info(base)
+		found = append(found, c.compare(base, now)...)
+		m.Verdict = verdict(found, Clean)
+	case errors.Is(err, baseline.ErrAltered):
+		found = append(found, indicator.New(indicator.BaselineAltered, t.ID, c.Now(), err.Error(),
+			map[string]any{"model_id": t.ID}))
+		m.Verdict = verdict(found, Tampered)
+	case fault.KindOf(err) == fault.NotFound:
+		var first []indicator.Indicator
+		m.Baseline, first = c.firstUse(ctx, t, now)
+		found = append(found, first...)
+		m.Verdict = verdict(found, Unverified)
+	default:
+		found = append(found, indicator.New(indicator.CheckFailed, t.ID, c.Now(), err.Error(), map[string]any{"model_id": t.ID}))
+		m.Verdict = verdict(found, Error)
+	}
+	return m, found
+}
+
+func (c *Checker) options(model string) manifest.Options {
+	var o manifest.Options
+	if c.Progress != nil {
+		o.Progress = func(p manifest.Progress) { c.Progress(model, p) }
+	}
+	return o
+}
+
+// verdict is the worst that the indicators say, or otherwise.
+func verdict(found []indicator.Indicator, otherwise Verdict) Verdict {
+	worst := otherwise
+	for _, i := range found {
+		switch {
+		case i.Class() == indicator.Found:
+			return Tampered
+		case i.Type == indicator.BaselineRefused:
+			worst = Untrusted
+		case i.Class() == indicator.Incomplete && worst != Untrusted:
+			worst = Error
+		}
+	}
+	return worst
+}
+
+func (c *Checker) compare(base *baseline.Baseline, now *manifest.Manifest) []indicator.Indicator {
+	found := baseline.Compare(base, now, c.Now())
+	switch {
+	case !base.Trusted() && c.RequireSigned:
+		found = append(found, indicator.New(indicator.BaselineRefused, base.Model, c.Now(),
+			"the policy requires a signature, and the baseline was taken on first use",
+			map[string]any{"model_id": base.Model}))
+	case base.Voucher != trust.BySignature && c.RequireSigned:
+		found = append(found, indicator.New(indicator.BaselineRefused, base.Model, c.Now(),
+			"the policy requires a signature, and only a person vouches for the baseline",
+			map[string]any{"model_id": base.Model}))
+	case !base.Trusted():
+		found = append(found, unverified(base.Model, c.Now()))
+	}
+	return found
+}
+
+func unverified(model string, at time.Time) indicator.Indicator {
+	return indicator.New(indicator.BaselineUnverified, model, at,
+		"nobody vouches for the baseline: it was taken on first use",
+		map[string]any{"model_id": model, "next_step": "weightwarden baseline approve " + model})
+}
+
+func info(b *baseline.Baseline) *BaselineInfo {
+	return &BaselineInfo{Trusted: b.Trusted(), Voucher: b.Voucher, Who: b.Who, Root: b.Root.String(), Established: b.Established}
+}
+
+// denied looks the model up in the deny-list.
+func (c *Checker) denied(state *trust.State, t Target, now *manifest.Manifest) []indicator.Indicator {
+	var out []indicator.Indicator
+	if d, ok := state.Denied(trust.Root, now.Root().String()); ok {
+		out = append(out, indicator.New(indicator.ModelDenied, t.ID, c.Now(),
+			"the model is on the deny-list: "+artifact.Quote(d.Body.Reason),
+			map[string]any{"model_id": t.ID, "root_digest": d.Body.Value, "incident_id": d.Body.Incident}, d.Body.Value))
+	}
+	for _, f := range now.Files {
+		if d, ok := state.Denied(trust.File, f.Digest.String()); ok && !f.Digest.IsZero() {
+			out = append(out, indicator.New(indicator.ModelDenied, t.ID, c.Now(),
+				fmt.Sprintf("%s is on the deny-list: %s", artifact.Quote(f.Path), artifact.Quote(d.Body.Reason)),
+				map[string]any{"model_id": t.ID, "file": f.Path, "actual_hash": d.Body.Value}, f.Path, d.Body.Value))
+		}
+	}
+	return out
+}

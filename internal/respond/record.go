@@ -1,0 +1,167 @@
+package respond
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/weightwarden/weightwarden/internal/action"
+	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/baseline"
+	"github.com/weightwarden/weightwarden/internal/evidence"
+	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/manifest"
+	"github.com/weightwarden/weightwarden/internal/trust"
+)
+
+// RecordDriver names the executor of the steps that change the host's record.
+const RecordDriver = "record"
+
+// The kinds of step of the [Record].
+const (
+	kindDeny     = "deny"
+	kindLift     = "lift_denial"
+	kindBaseline = "set_baseline"
+	kindReturn   = "return_baseline"
+)
+
+// Record is the executor of the steps that change the host's record of trust:
+// the deny-list, and which baseline holds.
+type Record struct {
+	Ledger    evidence.Ledger
+	Baselines baseline.Store
+	Actor     string
+	Now       func() time.Time
+}
+
+// Deny is the step that puts a model's root digest on the deny-list.
+func Deny(d trust.Denial) action.Step {
+	lift := action.Step{
+		ID: kindLift, Driver: RecordDriver, Kind: kindLift, Target: d.Value,
+		Summary: "take the root digest off the deny-list", Post: "the root digest is not on the deny-list",
+		Params: params(trust.Lifted{Subject: d.Subject, Value: d.Value, Reason: "undo in " + d.Incident}),
+	}
+	return action.Step{
+		ID: kindDeny, Driver: RecordDriver, Kind: kindDeny, Target: d.Value,
+		Summary: "put the root digest of the tampered model on the deny-list",
+		Post:    "the root digest is on the deny-list", Params: params(d), Inverse: &lift,
+	}
+}
+
+// newBaseline is what a step of kind set_baseline does.
+type newBaseline struct {
+	Set trust.BaselineSet `json:"set"`
+	// Root is the root digest that the model must have.
+	Root artifact.Digest `json:"root_digest"`
+}
+
+// SetBaseline is the step that makes the model at its path the baseline, if
+// its root digest is root. before is the baseline that holds now, if any.
+func SetBaseline(set trust.BaselineSet, root artifact.Digest, before *trust.BaselineSet) action.Step {
+	s := action.Step{
+		ID: "baseline", Driver: RecordDriver, Kind: kindBaseline, Target: set.Model,
+		Summary: "make the verified version the baseline of the model",
+		Post:    "the baseline of the model has the root digest of the verified version",
+		Params:  params(newBaseline{set, root}),
+	}
+	if before != nil {
+		s.Inverse = &action.Step{
+			ID: kindReturn, Driver: RecordDriver, Kind: kindReturn, Target: set.Model,
+			Summary: "make the former baseline hold again", Post: "the former baseline holds",
+			Params: params(*before),
+		}
+	}
+	return s
+}
+
+func params(v any) json.RawMessage {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic("parameters are always encodable: " + err.Error()) // structs of strings and digests
+	}
+	return data
+}
+
+// Execute appends what the step says to the host's log.
+func (r *Record) Execute(ctx context.Context, s action.Step) error {
+	switch s.Kind {
+	case kindDeny:
+		return appendAs[trust.Denial](ctx, r, s, trust.KindDenied)
+	case kindLift:
+		return appendAs[trust.Lifted](ctx, r, s, trust.KindAllowed)
+	case kindReturn:
+		return appendAs[trust.BaselineSet](ctx, r, s, trust.KindBaseline)
+	case kindBaseline:
+		return r.setBaseline(ctx, s)
+	default:
+		return fault.New(fault.Invalid, "step %s: unknown kind %.40q", s.ID, s.Kind)
+	}
+}
+
+func appendAs[T any](ctx context.Context, r *Record, s action.Step, kind string) error {
+	var body T
+	if err := json.Unmarshal(s.Params, &body); err != nil {
+		return fmt.Errorf("read step %s: %w", s.ID, err)
+	}
+	_, err := r.Ledger.Append(ctx, trust.Log, evidence.Any, evidence.Draft{Time: r.Now(), Actor: r.Actor, Kind: kind, Body: body})
+	return err
+}
+
+func (r *Record) setBaseline(ctx context.Context, s action.Step) error {
+	var p newBaseline
+	if err := json.Unmarshal(s.Params, &p); err != nil {
+		return fmt.Errorf("read step %s: %w", s.ID, err)
+	}
+	m, err := manifest.Take(ctx, p.Set.Path, manifest.Options{})
+	if err != nil {
+		return err
+	}
+	if m.Root() != p.Root {
+		return fault.New(fault.Conflict, "%s is not the verified version: its root digest is %s", artifact.Quote(p.Set.Path), m.Root())
+	}
+	return r.Baselines.Save(ctx, p.Set, m, r.Now(), r.Actor)
+}
+
+// Observe asks the host's log whether the step's post-condition holds.
+func (r *Record) Observe(ctx context.Context, s action.Step) (action.Observation, error) {
+	entries, err := r.Ledger.Entries(ctx, trust.Log, 1)
+	if err != nil {
+		return action.Observation{}, err
+	}
+	state, err := trust.Fold(entries)
+	if err != nil {
+		return action.Observation{}, err
+	}
+	done, detail, err := holds(state, s)
+	if err != nil {
+		return action.Observation{}, fmt.Errorf("read step %s: %w", s.ID, err)
+	}
+	o := action.Observation{Outcome: action.NotDone, Detail: detail, At: r.Now()}
+	if done {
+		o.Outcome = action.Done
+	}
+	return o, nil
+}
+
+func holds(state *trust.State, s action.Step) (done bool, detail string, err error) {
+	switch s.Kind {
+	case kindDeny, kindLift:
+		var d trust.Denial
+		err = json.Unmarshal(s.Params, &d)
+		_, listed := state.Denied(d.Subject, d.Value)
+		return listed == (s.Kind == kindDeny), fmt.Sprintf("on the deny-list: %t", listed), err
+	case kindBaseline:
+		var p newBaseline
+		err = json.Unmarshal(s.Params, &p)
+		now, _ := state.Baseline(p.Set.Model)
+		return now.Body.Root == p.Root && now.Body.Voucher == p.Set.Voucher, "the baseline's root digest is " + now.Body.Root.String(), err
+	case kindReturn:
+		var b trust.BaselineSet
+		err = json.Unmarshal(s.Params, &b)
+		now, _ := state.Baseline(b.Model)
+		return now.Body.Document == b.Document, "the baseline's document is " + now.Body.Document.String(), err
+	default:
+		return false, "", fmt.Errorf("unknown kind %.40q", s.Kind)
+	}
+}
