@@ -35,6 +35,8 @@ var rows = []row{
 	{"internal/evidence", "internal/fault internal/artifact", ""},
 	{"internal/action", "internal/fault internal/finding internal/artifact", ""},
 	{"internal/incident", "internal/action internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
+	// engines: bytes and nouns in, nouns out
+	{"internal/manifest", "internal/artifact internal/fault", ""},
 	{"internal/archtest", "", ""},
 }
 
