@@ -1,9 +1,6 @@
 package drift
 
-import (
-	"errors"
-	"io"
-)
+import "cmp"
 
 // Limits bounds what is read. A zero field means its default.
 type Limits struct {
@@ -12,15 +9,19 @@ type Limits struct {
 	LineBytes int
 	// ClassBytes is the longest name of a class, 1 KiB by default.
 	ClassBytes int
-	// Classes is the greatest number of classes, 100,000 by default.
+	// Classes is the greatest number of classes, 100,000 by default. Outputs
+	// of further classes count as unreadable.
 	Classes int
 	// ReferenceBytes is the greatest size of a reference that is one JSON
 	// object, 16 MiB by default.
 	ReferenceBytes int64
 }
 
-// ReadOutputs reads outputs, one JSON object per line.
-func ReadOutputs(r io.Reader, lim Limits) (Sample, error) { return Sample{}, errors.New("not yet") }
-
-// ReadReference reads a reference.
-func ReadReference(r io.Reader, lim Limits) (Distribution, error) { return nil, errors.New("not yet") }
+func (l Limits) filled() Limits {
+	return Limits{
+		LineBytes:      cmp.Or(l.LineBytes, 1<<20),
+		ClassBytes:     cmp.Or(l.ClassBytes, 1<<10),
+		Classes:        cmp.Or(l.Classes, 100_000),
+		ReferenceBytes: cmp.Or(l.ReferenceBytes, 16<<20),
+	}
+}
