@@ -162,13 +162,14 @@ func (r Report) Indicators(source string, at time.Time) []indicator.Indicator {
 	add := func(t indicator.Type, text string) {
 		out = append(out, indicator.New(t, source, at, text, r.evidence()))
 	}
-	switch {
-	case r.State == Drift:
+	switch r.State {
+	case Drift:
 		add(indicator.BehaviorDrift, "the outputs are distributed unlike the reference: "+r.Reason)
-	case r.State == Insufficient:
+	case Insufficient:
 		add(indicator.BehaviorInsufficient, "behaviour was not judged: "+r.Reason)
-	case r.State == Unreadable:
+	case Unreadable:
 		add(indicator.BehaviorUnreadable, "behaviour was not judged: "+r.Reason)
+	case Stable:
 	}
 	if r.State == Drift && r.UnreadableLines > 0 {
 		add(indicator.BehaviorUnreadable, fmt.Sprintf("%d lines of outputs were not understood", r.UnreadableLines))
