@@ -37,6 +37,13 @@ var rows = []row{
 	{"internal/incident", "internal/action internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
 	// engines: bytes and nouns in, nouns out
 	{"internal/manifest", "internal/artifact internal/fault", ""},
+
+	// engines: bytes and nouns in, nouns out
+	{"internal/drift", "internal/indicator", ""},
+	{"internal/pyenv", "internal/artifact internal/indicator", ""},
+
+	// surface
+	{"internal/config", "internal/artifact internal/drift internal/fault internal/finding internal/pyenv", "go.yaml.in/yaml/v4"},
 	{"internal/archtest", "", ""},
 }
 
