@@ -35,6 +35,10 @@ var rows = []row{
 	{"internal/evidence", "internal/fault internal/artifact", ""},
 	{"internal/action", "internal/fault internal/finding internal/artifact", ""},
 	{"internal/incident", "internal/action internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
+	{"internal/outbox", "", ""},
+	// adapters: one technology each, never import each other
+	{"internal/store", "internal/artifact internal/evidence internal/fault internal/outbox", "modernc.org/sqlite"},
+	{"internal/store/storetest", "internal/artifact internal/evidence internal/fault internal/outbox internal/store", "github.com/google/go-cmp"},
 	{"internal/archtest", "", ""},
 }
 
