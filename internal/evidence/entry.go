@@ -5,7 +5,6 @@ package evidence
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -87,18 +86,9 @@ func ParseEntry(raw []byte) (Entry, error) {
 // Raw returns the stored form. It must not be changed.
 func (e Entry) Raw() []byte { return e.raw }
 
-// Hash returns the RFC 6962 leaf hash of the stored form: it chains the
-// entries and is the leaf of the tree that checkpoints sign.
-func (e Entry) Hash() artifact.Digest {
-	h := sha256.New()
-	h.Write([]byte{leafPrefix})
-	h.Write(e.raw)
-	d, err := artifact.NewDigest(artifact.SHA256, h.Sum(nil))
-	if err != nil {
-		panic(err) // a SHA-256 sum has the length of one
-	}
-	return d
-}
+// Hash returns the [LeafHash] of the stored form: it chains the entries and is
+// the leaf of the tree that checkpoints sign.
+func (e Entry) Hash() artifact.Digest { return LeafHash(e.raw) }
 
 // Decode reads the body into v. Unknown fields are kept out of v but are no
 // error: a newer program may have written them.

@@ -2,10 +2,15 @@ package evidence
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 )
+
+// ErrAltered is what an error wraps when something that was stored is not what
+// was signed: a document, or the end of a log.
+var ErrAltered = errors.New("altered since it was signed")
 
 // Item is one sealed piece of evidence: bytes in the vault, named by their
 // digest, with where they came from and when.

@@ -78,6 +78,11 @@ func NewTree(size uint64, frontier []byte) (*Tree, error) {
 	return t, nil
 }
 
+// LeafHash returns the RFC 6962 hash of a leaf with the content raw.
+func LeafHash(raw []byte) artifact.Digest {
+	return artifact.SHA256Of(append([]byte{leafPrefix}, raw...))
+}
+
 func node(left, right artifact.Digest) artifact.Digest {
 	buf := make([]byte, 0, 1+2*sha256.Size)
 	buf = append(buf, nodePrefix)
