@@ -35,6 +35,14 @@ var rows = []row{
 	{"internal/evidence", "internal/fault internal/artifact", ""},
 	{"internal/action", "internal/fault internal/finding internal/artifact", ""},
 	{"internal/incident", "internal/action internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
+
+	// adapters: one technology each, never import each other
+	{"internal/fsop", "internal/artifact internal/fault", "golang.org/x/sys/unix"},
+	{"internal/vault", "internal/artifact internal/evidence internal/fault internal/fsop", ""},
+	{"internal/collect", "internal/artifact internal/fault", ""},
+	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
+	{"internal/contain/...", "internal/action internal/artifact internal/fault internal/finding internal/fsop", ""},
+
 	{"internal/archtest", "", ""},
 }
 
