@@ -48,6 +48,14 @@ var rows = []row{
 	// adapters: one technology each, never import each other
 	{"internal/store", "internal/artifact internal/evidence internal/fault internal/outbox", "modernc.org/sqlite"},
 	{"internal/store/storetest", "internal/artifact internal/evidence internal/fault internal/outbox internal/store", "github.com/google/go-cmp"},
+
+	// adapters: one technology each, never import each other
+	{"internal/fsop", "internal/artifact internal/fault", "golang.org/x/sys/unix"},
+	{"internal/vault", "internal/artifact internal/evidence internal/fault internal/fsop", ""},
+	{"internal/collect", "internal/artifact internal/fault", ""},
+	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
+	{"internal/contain/...", "internal/action internal/artifact internal/fault internal/finding internal/fsop", ""},
+
 	{"internal/archtest", "", ""},
 }
 

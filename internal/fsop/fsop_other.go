@@ -1,0 +1,41 @@
+//go:build !linux
+
+package fsop
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+const (
+	openNoFollow = 0
+	openNonblock = 0
+)
+
+func unsupported(op string) error { return fmt.Errorf("%s: %w", op, errors.ErrUnsupported) }
+
+// Exchange is not available on this system.
+func Exchange(_, _ string) error { return unsupported("exchange") }
+
+func renameNoReplace(_, _ string) error { return unsupported("rename") }
+
+// Clone is not available on this system.
+func Clone(_, _ *os.File) error { return unsupported("clone") }
+
+// IdentityOf is not available on this system.
+func IdentityOf(_ fs.FileInfo) (ID, error) { return ID{}, unsupported("identity") }
+
+func changeTime(fs.FileInfo) int64 { return 0 }
+
+func ownedByUs(fs.FileInfo) bool { return true }
+
+// FreeSpace is not available on this system.
+func FreeSpace(string) (int64, error) { return 0, unsupported("free space") }
+
+// IsMountPoint is not available on this system.
+func IsMountPoint(string) (bool, error) { return false, unsupported("mount point") }
+
+// LockFile is not available on this system.
+func LockFile(*os.File) error { return unsupported("lock") }
