@@ -75,7 +75,16 @@ func (e *Error) Unwrap() error { return e.Cause }
 // included.
 func New(k Kind, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Kind: k, Text: err.Error(), Cause: errors.Unwrap(err)}
+	return &Error{Kind: k, Text: err.Error(), Cause: cause(err)}
+}
+
+// cause returns what err wraps: the one error, or err itself when it wraps
+// several.
+func cause(err error) error {
+	if _, several := err.(interface{ Unwrap() []error }); several { //nolint:errorlint // err is fresh from Errorf, and its own shape is asked for
+		return err
+	}
+	return errors.Unwrap(err)
 }
 
 // WithHint returns a copy of e that names the next step.
@@ -93,17 +102,21 @@ func KindOf(err error) Kind {
 	return Internal
 }
 
-// HintOf returns the first hint found in err's tree, or "".
+// HintOf returns the first hint found in err's tree, outermost and leftmost
+// first, or "".
 func HintOf(err error) string {
-	for err != nil {
-		e, ok := errors.AsType[*Error](err)
-		if !ok {
-			return ""
+	if e, ok := err.(*Error); ok && e.Hint != "" { //nolint:errorlint // this walks the tree itself, as errors.As stops at the first Error
+		return e.Hint
+	}
+	switch e := err.(type) { //nolint:errorlint // as above
+	case interface{ Unwrap() error }:
+		return HintOf(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, branch := range e.Unwrap() {
+			if hint := HintOf(branch); hint != "" {
+				return hint
+			}
 		}
-		if e.Hint != "" {
-			return e.Hint
-		}
-		err = e.Cause
 	}
 	return ""
 }

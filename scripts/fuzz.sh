@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for FUZZTIME (default 5s), one after the other: Go
+# fuzzes one target at a time. Every target runs, whatever the others say.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CGO_ENABLED=0
+: "${FUZZTIME:=5s}"
+
+# targets prints "package target" lines. go test lists the names of a package
+# first and then its "ok" line.
+targets() {
+  go test -list '^Fuzz' ./... | awk '
+    /^Fuzz/ { name[n++] = $1 }
+    /^ok/   { for (i = 0; i < n; i++) print $2, name[i]; n = 0 }'
+}
+
+list=$(targets)
+failed=0
+count=0
+while read -r package target; do
+  [ -n "$target" ] || continue
+  count=$((count + 1))
+  echo "fuzz $package $target"
+  go test -run='^$' -fuzz="^$target\$" -fuzztime="$FUZZTIME" -parallel=2 "$package" </dev/null ||
+    { echo "fuzz: $target of $package failed" >&2; failed=1; }
+done <<<"$list"
+echo "fuzz: $count targets"
+exit "$failed"
