@@ -1,0 +1,178 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/fault"
+)
+
+// Options of [Take]. The zero value is usable.
+type Options struct {
+	// Workers is the number of files read at the same time; 0 is the smaller
+	// of GOMAXPROCS and 4.
+	Workers int
+	// Progress, when not nil, is called while files are hashed, about ten
+	// times a second at most and once at the end. Calls never overlap; a slow
+	// one holds up one worker.
+	Progress func(Progress)
+	// Now is only for spacing the calls of Progress; nil is [time.Now].
+	Now func() time.Time
+}
+
+// Progress is how far [Take] has come.
+type Progress struct {
+	// Files is the number of regular files done with.
+	Files int
+	// Bytes were read, of the TotalBytes that the walk saw.
+	Bytes, TotalBytes int64
+}
+
+// Take observes the model at path dir: a directory, or a single regular file,
+// which becomes one entry named by its base name. The path itself may be or
+// pass a symbolic link: whoever named it meant what it leads to.
+//
+// What is wrong inside the tree is in the manifest's problems. The error is a
+// [fault.NotFound] when there is nothing at dir, a [fault.Incomplete] when it
+// cannot be opened or listed, and wraps ctx's when ctx ends.
+func Take(ctx context.Context, dir string, o Options) (*Manifest, error) {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fault.New(fault.NotFound, "read model %s: there is nothing at this path", artifact.Quote(dir)).
+			WithHint("check the model's path in the configuration, and that its volume is mounted")
+	case err != nil:
+		return nil, unopened(dir, err)
+	case info.Mode().IsRegular():
+		return takeFile(ctx, dir, o)
+	case !info.IsDir():
+		return nil, fault.New(fault.Incomplete, "read model %s: it is a %s, neither a directory nor a regular file",
+			artifact.Quote(dir), artifact.KindOf(info.Mode()))
+	}
+	// With the dot, a FIFO that takes the directory's place fails to open
+	// instead of waiting for a writer.
+	root, err := os.OpenRoot(strings.TrimRight(dir, "/") + "/.")
+	if err != nil {
+		return nil, unopened(dir, err)
+	}
+	defer root.Close()
+	return TakeRoot(ctx, root, o)
+}
+
+// TakeRoot observes the tree below root, which stays open. Errors are those of
+// [Take].
+func TakeRoot(ctx context.Context, root *os.Root, o Options) (*Manifest, error) {
+	w := walker{root: root}
+	if err := w.walk(ctx); err != nil {
+		return nil, err
+	}
+	return finish(ctx, w, o)
+}
+
+// takeFile opens the directory that holds the file, since only a root gives
+// an open that cannot be led astray, and names the entry as the caller did.
+func takeFile(ctx context.Context, path string, o Options) (*Manifest, error) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, unopened(path, err)
+	}
+	root, err := os.OpenRoot(filepath.Dir(resolved) + "/.")
+	if err != nil {
+		return nil, unopened(path, err)
+	}
+	defer root.Close()
+	w := walker{root: root}
+	w.visit(filepath.Base(resolved))
+	m, err := finish(ctx, w, o)
+	if err != nil {
+		return nil, err
+	}
+	return m.renamed(filepath.Base(path)), nil
+}
+
+// renamed returns the manifest of a single file under another name.
+func (m *Manifest) renamed(name string) *Manifest {
+	if err := artifact.CheckPath(name); err != nil {
+		return &Manifest{Files: []artifact.File{}, Problems: []Problem{badName(name, err)}}
+	}
+	for i := range m.Files {
+		m.Files[i].Path = name
+	}
+	for i := range m.Problems {
+		if m.Problems[i].Kind != Name {
+			m.Problems[i].Path = name
+		}
+	}
+	return m
+}
+
+// finish hashes what w found and puts everything in order.
+func finish(ctx context.Context, w walker, o Options) (*Manifest, error) {
+	slices.SortFunc(w.files, byPath)
+	// A directory that changes while it is listed may name an entry twice.
+	w.files = slices.CompactFunc(w.files, func(a, b artifact.File) bool { return a.Path == b.Path })
+	m := &Manifest{Files: w.files, Problems: w.problems}
+	problems, err := hashAll(ctx, w.root, m, o)
+	if err != nil {
+		return nil, fmt.Errorf("hash model: %w", err)
+	}
+	m.Problems = append(m.Problems, problems...)
+	slices.SortFunc(m.Problems, byPathAndKind)
+	m.Problems = slices.Compact(m.Problems)
+	return m, nil
+}
+
+// HashFile observes one path below root by the rules of [Take]. The entry is
+// as complete as it could be made even when there is an error: a
+// [fault.Invalid] for a path that [artifact.CheckPath] refuses,
+// [fault.NotFound], [fault.Conflict] for a file that changes while it is read,
+// [fault.Incomplete] for one that cannot be read or is no regular file, or
+// ctx's.
+func HashFile(ctx context.Context, root *os.Root, path string) (artifact.File, error) {
+	if err := artifact.CheckPath(path); err != nil {
+		return artifact.File{}, fault.New(fault.Invalid, "hash file: %w", err)
+	}
+	info, err := root.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return artifact.File{}, fault.New(fault.NotFound, "hash %s: there is no such file", artifact.Quote(path))
+	case err != nil:
+		return artifact.File{}, fault.New(fault.Incomplete, "hash %s: %w", artifact.Quote(path), cause(err))
+	}
+	file := entry(path, info)
+	if file.Kind != artifact.Regular {
+		return file, fault.New(fault.Incomplete, "hash %s: it is a %s, not a regular file", artifact.Quote(path), file.Kind)
+	}
+	p, err := newHasher(root, &meter{}, file.Size).file(ctx, &file)
+	switch {
+	case err != nil:
+		return file, fmt.Errorf("hash %s: %w", artifact.Quote(path), err)
+	case p != nil && p.Kind == Unstable:
+		return file, fault.New(fault.Conflict, "hash %s: %s", artifact.Quote(path), p.Reason)
+	case p != nil:
+		return file, fault.New(fault.Incomplete, "hash %s: %s", artifact.Quote(path), p.Reason)
+	}
+	return file, nil
+}
+
+func unopened(path string, err error) error {
+	return fault.New(fault.Incomplete, "read model %s: %w", artifact.Quote(path), cause(err)).
+		WithHint("check who may read and search the directory, and that its volume is healthy")
+}
+
+// cause takes the path out of an error of package os, where it stands as the
+// file system has it, escape sequences included.
+func cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
