@@ -36,6 +36,9 @@ var rows = []row{
 	{"internal/action", "internal/fault internal/finding internal/artifact", ""},
 	{"internal/incident", "internal/action internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
 	// engines: bytes and nouns in, nouns out
+	{"internal/oms", "internal/manifest internal/artifact internal/fault", "golang.org/x/crypto/blake2b github.com/zeebo/blake3"},
+	// adapters: one technology each
+	{"internal/signer", "internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
 	{"internal/manifest", "internal/artifact internal/fault", ""},
 
 	// engines: bytes and nouns in, nouns out
