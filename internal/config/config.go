@@ -5,9 +5,18 @@
 package config
 
 import (
+	"bytes"
+	_ "embed" // example.yaml
+	"errors"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/drift"
@@ -18,6 +27,9 @@ import (
 
 // DefaultCheckInterval is the time between two check cycles, as in the guide.
 const DefaultCheckInterval = 300 * time.Second
+
+// maxSize is the greatest size of a configuration in bytes.
+const maxSize = 1 << 20
 
 // Config is a configuration as loaded, defaults filled in. All paths are
 // absolute.
@@ -83,17 +95,88 @@ type Alerts struct {
 // when there is no such file, Invalid with every mistake of the file in line
 // order, Incomplete when it cannot be read.
 func Load(path string) (*Config, error) {
-	return nil, fault.New(fault.NotFound, "%s: not yet", path)
+	f, err := os.Open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fault.New(fault.NotFound, "configuration %s does not exist", artifact.Quote(path)).
+			WithHint("weightwarden config example > %s", artifact.Quote(path))
+	case err != nil:
+		return nil, fault.New(fault.Incomplete, "open configuration: %w", err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() && info.Mode()&fs.ModeNamedPipe == 0 {
+		return nil, fault.New(fault.Invalid, "configuration %s is not a file", artifact.Quote(path))
+	}
+	return Parse(path, f)
 }
 
 // Parse reads a configuration from r. The name stands for it in errors, and
-// relative paths in it are relative to the directory of name.
+// relative paths in it are relative to the directory of name. The error is a
+// fault as that of [Load].
 func Parse(name string, r io.Reader) (*Config, error) {
-	return nil, fault.New(fault.Invalid, "%s: not yet", name)
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return nil, fault.New(fault.Internal, "find the directory of the configuration: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxSize+1))
+	if err != nil {
+		return nil, fault.New(fault.Incomplete, "read configuration %s: %w", artifact.Quote(name), err)
+	}
+	in := &reader{name: artifact.Quote(name), dir: filepath.Dir(path)}
+	c := &Config{
+		Path: path, CheckInterval: DefaultCheckInterval, DriftThreshold: drift.DefaultThreshold,
+		Alerts: Alerts{MinSeverity: finding.Medium},
+	}
+	if root := in.root(data); root != nil {
+		in.file(root, c)
+	}
+	if err := in.fault(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
-// Example returns a commented configuration that Parse accepts.
-func Example() string { return "" }
+// root parses the file into nodes. It returns nil after a mistake.
+func (r *reader) root(data []byte) *yaml.Node {
+	var doc yaml.Node
+	switch {
+	case len(data) > maxSize:
+		r.wrong(0, "", "larger than %d bytes", maxSize)
+		return nil
+	case !utf8.Valid(data):
+		r.wrong(1+bytes.Count(data[:invalidAt(data)], []byte("\n")), "", "not UTF-8")
+		return nil
+	}
+	err := yaml.Load(data, &doc)
+	if e, ok := errors.AsType[*yaml.LoadError](err); ok && e.Mark.Line > 0 {
+		r.wrong(e.Mark.Line, "", "%s", artifact.Quote(e.Message))
+		return nil
+	}
+	if err != nil || doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
+		r.wrong(0, "", "want one YAML or JSON document")
+		return nil
+	}
+	return doc.Content[0]
+}
+
+// invalidAt returns the offset of the first byte that is not UTF-8.
+func invalidAt(data []byte) int {
+	for i := 0; i < len(data); {
+		c, n := utf8.DecodeRune(data[i:])
+		if c == utf8.RuneError && n <= 1 {
+			return i
+		}
+		i += n
+	}
+	return len(data)
+}
+
+//go:embed example.yaml
+var example string
+
+// Example returns a commented configuration with every key, that Parse
+// accepts.
+func Example() string { return example }
 
 // Model returns the model with the given id.
 func (c *Config) Model(id string) (Model, bool) {
