@@ -61,6 +61,12 @@ var rows = []row{
 
 	{"bench/...", "", ""}, // tests only
 	{"internal/archtest", "", ""},
+	// engines: nouns and bytes in, nouns out
+	{"internal/hunt", "internal/artifact internal/finding", ""},
+	{"internal/timeline", "internal/action internal/artifact internal/evidence internal/finding internal/incident internal/indicator", ""},
+	{"internal/message", "internal/action internal/artifact internal/fault internal/incident internal/indicator", "go.yaml.in/yaml/v4"},
+	{"internal/playbook", "internal/action internal/incident", ""},
+	{"internal/report", "internal/action internal/artifact internal/evidence internal/finding internal/incident internal/indicator internal/timeline", ""},
 }
 
 func TestImports(t *testing.T) {

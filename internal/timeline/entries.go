@@ -1,0 +1,231 @@
+package timeline
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/weightwarden/weightwarden/internal/action"
+	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/evidence"
+	"github.com/weightwarden/weightwarden/internal/finding"
+	"github.com/weightwarden/weightwarden/internal/incident"
+	"github.com/weightwarden/weightwarden/internal/indicator"
+)
+
+// Ledger is the source of events whose entries name no other.
+const Ledger = "ledger"
+
+// FromEntries describes each entry of an incident's log in one sentence,
+// oldest first. An entry of a kind that is not known, or whose content cannot
+// be read, is an event that says so.
+func FromEntries(entries []evidence.Entry) []Event {
+	t := teller{plans: map[artifact.Digest]action.Plan{}}
+	events := make([]Event, 0, len(entries))
+	for _, e := range entries {
+		events = append(events, t.event(e))
+	}
+	return Merge(events)
+}
+
+// teller keeps the plans seen so far, because the entries of their steps name
+// them by hash only.
+type teller struct {
+	plans map[artifact.Digest]action.Plan
+}
+
+func (t *teller) event(e evidence.Entry) Event {
+	event := Event{Timestamp: e.Time.UTC(), Source: Ledger, Kind: e.Kind, Seq: e.Seq, Actor: e.Actor}
+	tell, ok := tellers[e.Kind]
+	if !ok {
+		event.Description = fmt.Sprintf("Entry of a kind that this program does not know: %s.", quote(e.Kind))
+		return event
+	}
+	if err := tell(t, e, &event); err != nil {
+		event.Description = fmt.Sprintf("Entry that cannot be read: %s.", quote(err.Error()))
+	}
+	return event
+}
+
+// tellers describe entries, by kind.
+var tellers = map[string]func(*teller, evidence.Entry, *Event) error{
+	incident.KindOpened:    tell(opened),
+	incident.KindIndicator: tell(seen),
+	incident.KindFinding:   tell(found),
+	incident.KindInquiry:   tell(inquired),
+	incident.KindFact: tell(func(_ *teller, e *Event, b incident.Fact) {
+		e.Description = fmt.Sprintf("Fact stated: %s is %s%s.", quote(b.Name), quote(b.Value), because(b.Reason))
+	}),
+	incident.KindNote: tell(func(_ *teller, e *Event, b incident.Note) { e.Description = "Note: " + quote(b.Text) }),
+	incident.KindSealed: tell(func(_ *teller, e *Event, b evidence.Item) {
+		e.Source, e.Timestamp = origin(b.Origin), at(b.CollectedAt, e.Timestamp)
+		e.Description = fmt.Sprintf("Evidence sealed: %s %s, %d bytes, SHA-256 %s%s.",
+			quote(b.Type), quote(b.Name), b.Size, b.SHA256.Hex(), lacking(b.Missing))
+	}),
+	incident.KindGap: tell(func(_ *teller, e *Event, b evidence.Gap) {
+		e.Source = origin(b.Origin)
+		e.Description = fmt.Sprintf("Evidence could not be captured: %s %s: %s.", quote(b.Type), quote(b.Name), quote(b.Reason))
+	}),
+	incident.KindAssessed: tell(assessed),
+	incident.KindPlanned:  tell(planned),
+	incident.KindApproved: tell(approved),
+	incident.KindIntent: tell(func(t *teller, e *Event, b incident.StepIntent) {
+		e.Description = fmt.Sprintf("About to carry out step %s.", t.step(b.Plan, b.Step))
+	}),
+	incident.KindExecuted: tell(func(t *teller, e *Event, b incident.StepExecuted) {
+		e.Description = fmt.Sprintf("Step %s was called%s.", t.step(b.Plan, b.Step), failing(b.Error))
+	}),
+	incident.KindObserved: tell(observed),
+	incident.KindRefused: tell(func(_ *teller, e *Event, b incident.Refused) {
+		e.Description = fmt.Sprintf("Gate %s refused %s: %s.", quote(b.Gate), quote(b.Action), quote(b.Reason))
+	}),
+	incident.KindTask: tell(func(_ *teller, e *Event, b incident.Task) {
+		e.Description = fmt.Sprintf("Task %s opened: %s", quote(b.ID), quote(b.Text))
+	}),
+	incident.KindTaskDone: tell(func(_ *teller, e *Event, b incident.TaskDone) {
+		e.Description = fmt.Sprintf("Task %s done%s.", quote(b.ID), because(b.Reason))
+	}),
+	incident.KindMessage: tell(func(_ *teller, e *Event, b incident.Message) {
+		e.Description = fmt.Sprintf("Message %s rendered as number %d%s.", quote(b.Template), b.Number, open(b.Open))
+	}),
+	incident.KindClosed: tell(func(_ *teller, e *Event, b incident.Closed) {
+		e.Description = fmt.Sprintf("Incident closed%s.", because(b.Resolution))
+	}),
+}
+
+// tell decodes an entry's body before it is described.
+func tell[T any](describe func(*teller, *Event, T)) func(*teller, evidence.Entry, *Event) error {
+	return func(t *teller, entry evidence.Entry, e *Event) error {
+		var body T
+		if err := entry.Decode(&body); err != nil {
+			return err
+		}
+		describe(t, e, body)
+		return nil
+	}
+}
+
+func opened(_ *teller, e *Event, b incident.Opened) {
+	e.Description = fmt.Sprintf("Incident declared, severity %s, for %s: %s", b.Severity, list(b.Models), quote(b.Summary))
+}
+
+func seen(_ *teller, e *Event, b indicator.Indicator) {
+	e.Timestamp = at(b.Timestamp, e.Timestamp)
+	if b.Source != "" {
+		e.Source = quote(b.Source)
+	}
+	e.Description = fmt.Sprintf("Indicator %s (%s): %s", quote(string(b.Type)), b.Severity, quote(b.Description))
+}
+
+func found(_ *teller, e *Event, b finding.Finding) {
+	e.Description = fmt.Sprintf("Finding %s (%s) in %s: %s", quote(b.Rule), b.Severity, quote(b.File), quote(b.Summary))
+}
+
+func inquired(_ *teller, e *Event, b incident.Inquiry) {
+	e.Description = fmt.Sprintf("Investigated model %s: %d files read, %d not readable, %d logs%s.",
+		quote(b.Model), b.Files, len(b.Unread), len(b.Logs), against(b))
+}
+
+func against(b incident.Inquiry) string {
+	if b.Comparison == nil {
+		return ", no reference to compare with"
+	}
+	c := b.Comparison
+	return fmt.Sprintf("; compared with %s: %d modified, %d only in the suspect, %d only in the reference",
+		quote(b.Reference), len(c.Modified), len(c.OnlyInCompromised), len(c.OnlyInReference))
+}
+
+func assessed(_ *teller, e *Event, b incident.Assessed) {
+	verdict := "the evidence is sealed"
+	if !b.Sealed {
+		verdict = "the evidence is not complete" + because(b.Reason)
+	}
+	e.Description = fmt.Sprintf("Model %s assessed: %d items, %d gaps; %s.", quote(b.Model), b.Items, b.Gaps, verdict)
+}
+
+func planned(t *teller, e *Event, b action.Plan) {
+	t.plans[b.Hash()] = b
+	e.Description = fmt.Sprintf("Plan %s made: %s model %s at %s in %d steps.",
+		short(b.Hash()), quote(string(b.Action)), quote(b.Model), quote(b.Target), len(b.Steps))
+}
+
+func approved(_ *teller, e *Event, b incident.Approved) {
+	self := ""
+	if b.Self {
+		self = ", who also asked for it"
+	}
+	e.Description = fmt.Sprintf("Plan %s approved by %s%s.", short(b.Plan), quote(b.By), self)
+}
+
+func observed(t *teller, e *Event, b incident.StepObserved) {
+	e.Timestamp = at(b.At, e.Timestamp)
+	e.Description = fmt.Sprintf("Step %s observed as %s: %s", t.step(b.Plan, b.Step),
+		strings.ReplaceAll(quote(string(b.Outcome)), "_", " "), quote(b.Detail))
+}
+
+// step names a step of a plan with what it does.
+func (t *teller) step(plan artifact.Digest, id string) string {
+	for _, s := range t.plans[plan].Steps {
+		if s.ID == id {
+			return fmt.Sprintf("%s of plan %s (%s)", quote(id), short(plan), quote(s.Summary))
+		}
+	}
+	return fmt.Sprintf("%s of plan %s", quote(id), short(plan))
+}
+
+func quote(s string) string { return artifact.Quote(s) }
+
+func short(d artifact.Digest) string { return d.Hex()[:min(12, len(d.Hex()))] }
+
+func at(t, otherwise time.Time) time.Time {
+	if t.IsZero() {
+		return otherwise
+	}
+	return t.UTC()
+}
+
+func origin(s string) string {
+	if s == "" {
+		return Ledger
+	}
+	return quote(s)
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "no model"
+	}
+	quoted := make([]string, 0, len(names))
+	for _, n := range names {
+		quoted = append(quoted, quote(n))
+	}
+	return strings.Join(quoted, ", ")
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + strings.TrimSuffix(quote(reason), ".")
+}
+
+func lacking(missing []string) string {
+	if len(missing) == 0 {
+		return ""
+	}
+	return "; incomplete, lacks " + list(missing)
+}
+
+func failing(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " and returned an error: " + strings.TrimSuffix(quote(text), ".")
+}
+
+func open(fields []string) string {
+	if len(fields) == 0 {
+		return ""
+	}
+	return "; not known yet: " + list(fields)
+}
