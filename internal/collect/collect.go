@@ -9,87 +9,179 @@
 package collect
 
 import (
+	"bytes"
 	"context"
-	"net/netip"
-	"time"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/weightwarden/weightwarden/internal/artifact"
 )
 
-// ProcessReport is what was seen of the processes.
-type ProcessReport struct {
-	Processes []Process `json:"processes"`
-	// Missing says what could not be read, and why.
-	Missing []string `json:"missing"`
+// What is read at most; what is cut off is said in Missing.
+const (
+	maxProcesses = 1 << 16
+	maxArgs      = 64 << 10  // bytes of one command line
+	maxEnviron   = 256 << 10 // bytes of one environment
+	maxMaps      = 16 << 20  // bytes of one list of mappings
+	maxFDs       = 1 << 16   // descriptors of one process
+	maxNet       = 64 << 20  // bytes of one table of sockets
+	maxSmall     = 16 << 10  // bytes of status, stat and the like
+	maxMissing   = 1000
+)
+
+// host is a view of /proc that notes what it could not see.
+type host struct {
+	proc    string
+	missing []string
+	dropped int
 }
 
-// Process is one process as it was seen.
-type Process struct {
-	PID  int `json:"pid"`
-	PPID int `json:"ppid"`
-	// UID is the effective user, -1 when it could not be read.
-	UID     int       `json:"uid"`
-	Name    string    `json:"name"`
-	State   string    `json:"state"`
-	Args    []string  `json:"args"`
-	Started time.Time `json:"started,omitzero"`
-	Exe     string    `json:"exe,omitempty"`
-	// ExeDeleted says that the program's file is gone or was replaced.
-	ExeDeleted bool   `json:"exe_deleted,omitempty"`
-	Cwd        string `json:"cwd,omitempty"`
-	// Environment holds the names of variables, never their values.
-	Environment []string `json:"environment,omitempty"`
-	// ModelFiles are the files below the asked-for directories that the
-	// process has open or mapped.
-	ModelFiles []HeldFile `json:"model_files,omitempty"`
+func (h *host) path(elem ...string) string {
+	return filepath.Join(append([]string{h.proc}, elem...)...)
 }
 
-// HeldFile is a file that a process holds.
-type HeldFile struct {
-	Path string `json:"path"`
-	// Held is "open" or "mapped".
-	Held string `json:"held"`
-	// FD is the descriptor of an open file, whose content can be read
-	// through /proc/<pid>/fd even when it is deleted; -1 for a mapped one.
-	FD int `json:"fd"`
-	// Deleted says that the path leads to this file no more.
-	Deleted bool `json:"deleted,omitempty"`
+// miss notes what could not be read. A process that has ended meanwhile is
+// not missing: it is not there.
+func (h *host) miss(what string, err error) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ESRCH):
+		return
+	case len(h.missing) >= maxMissing:
+		h.dropped++
+		return
+	}
+	h.missing = append(h.missing, what+": "+reason(err))
 }
 
-// SocketReport is what was seen of the sockets.
-type SocketReport struct {
-	Sockets []Socket `json:"sockets"`
-	// Missing says what could not be read, and why.
-	Missing []string `json:"missing"`
+// reason is err without the path, which stands before it.
+func reason(err error) string {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err.Error()
+	}
+	return err.Error()
 }
 
-// Socket is one socket as it was seen.
-type Socket struct {
-	// Protocol is tcp, tcp6, udp, udp6 or unix.
-	Protocol string         `json:"protocol"`
-	Local    netip.AddrPort `json:"local,omitzero"`
-	Remote   netip.AddrPort `json:"remote,omitzero"`
-	// Path is the name of a unix socket; abstract ones start with "@".
-	Path  string `json:"path,omitempty"`
-	State string `json:"state"`
-	Inode uint64 `json:"inode"`
-	// UID is the owner, -1 for unix sockets, where the kernel does not say.
-	UID int `json:"uid"`
-	// PIDs are the processes that were seen to hold the socket.
-	PIDs []int `json:"pids,omitempty"`
-	// Namespace is the network namespace, "" when it could not be read.
-	Namespace string `json:"namespace,omitempty"`
+// gaps returns the list of what is missing; never nil, so that its JSON form
+// is a list.
+func (h *host) gaps() []string {
+	out := append([]string{}, h.missing...)
+	if h.dropped > 0 {
+		out = append(out, fmt.Sprintf("%d more that could not be read", h.dropped))
+	}
+	return out
 }
 
-// Processes reads the processes from proc, which is "/proc" on a living
-// system. Files below dirs that a process holds are listed with it.
-func Processes(ctx context.Context, proc string, dirs ...string) (ProcessReport, error) {
-	return ProcessReport{}, nil
+// pids returns the numbers of the processes in ascending order.
+func (h *host) pids() ([]int, error) {
+	entries, err := os.ReadDir(h.proc)
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	var pids []int
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	if len(pids) > maxProcesses {
+		h.miss("processes", fmt.Errorf("only the first %d of %d were read", maxProcesses, len(pids)))
+		pids = pids[:maxProcesses]
+	}
+	return pids, nil
 }
 
-// Sockets reads the sockets from proc, in every network namespace that a
-// readable process lives in.
-func Sockets(ctx context.Context, proc string) (SocketReport, error) {
-	return SocketReport{}, nil
+var errCut = errors.New("longer than is read")
+
+// read returns at most limit bytes of a file; with more it returns them and
+// errCut.
+func read(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		return data[:limit], errCut
+	}
+	return data, err
 }
 
-// MaskArgs is the list of arguments with obvious secrets replaced.
-func MaskArgs(args []string) []string { return args }
+// readNoted is read, with trouble noted under what.
+func (h *host) readNoted(what string, limit int64, elem ...string) []byte {
+	data, err := read(h.path(elem...), limit)
+	if err != nil {
+		h.miss(what, err)
+	}
+	return data
+}
+
+// fds yields the descriptors of a process and where they lead.
+func (h *host) fds(pid int) map[int]string {
+	dir := h.path(strconv.Itoa(pid), "fd")
+	d, err := os.Open(dir)
+	if err != nil {
+		h.miss(of(pid, "open files"), err)
+		return nil
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(maxFDs)
+	if err != nil && !errors.Is(err, io.EOF) {
+		h.miss(of(pid, "open files"), err)
+	}
+	if len(names) == maxFDs {
+		h.miss(of(pid, "open files"), errCut)
+	}
+	links := make(map[int]string, len(names))
+	for _, name := range names {
+		fd, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		target, err := os.Readlink(filepath.Join(dir, name))
+		if err != nil {
+			h.miss(of(pid, "open file "+name), err)
+			continue
+		}
+		links[fd] = target
+	}
+	return links
+}
+
+func of(pid int, what string) string { return fmt.Sprintf("process %d: %s", pid, what) }
+
+// link returns where a link of a process leads, or "".
+func (h *host) link(pid int, name string) string {
+	target, err := os.Readlink(h.path(strconv.Itoa(pid), name))
+	if err != nil {
+		h.miss(of(pid, name), err)
+	}
+	return target
+}
+
+// eachPID calls look for every process until ctx is done.
+func (h *host) eachPID(ctx context.Context, look func(pid int)) error {
+	pids, err := h.pids()
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		look(pid)
+	}
+	return nil
+}
+
+// text returns data as a string that JSON can carry unchanged: quoted when
+// it is not UTF-8.
+func text(data []byte) string { return artifact.Quote(string(bytes.TrimSuffix(data, []byte("\n")))) }

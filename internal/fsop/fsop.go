@@ -71,12 +71,16 @@ func SyncFile(path string) error {
 	return syncAndClose(f)
 }
 
-func syncAndClose(f *os.File) error {
+func syncAndClose(f *os.File) error { return errors.Join(Sync(f), f.Close()) }
+
+// Sync makes an open file or directory durable. What cannot be synced by its
+// nature is no error.
+func Sync(f *os.File) error {
 	err := f.Sync()
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
-		err = nil
+		return nil
 	}
-	return errors.Join(err, f.Close())
+	return err
 }
 
 // Copy copies src to dst until its end or until ctx is done and returns the

@@ -8,13 +8,19 @@
 // It does not know which version is good, whether evidence was sealed or who
 // approved; and it restarts nothing: processes that have the model open keep
 // serving it from memory.
+//
+// What it makes lives in a work directory of mode 0700 on the model's file
+// system: <place>.partial while it is built, then <place>.stamp with the
+// identity that the finished directory keeps when it is renamed, then <place>.
+// After the exchange <place> holds what was taken out of serving, untouched.
 package directory
 
 import (
 	"context"
-	"errors"
 
 	"github.com/weightwarden/weightwarden/internal/action"
+	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/fsop"
 )
 
 // Name is the driver's name in steps.
@@ -22,6 +28,17 @@ const Name = "directory"
 
 // MarkerName is the file that stands in for an isolated model.
 const MarkerName = "COMPROMISED.txt"
+
+// The kinds of step.
+const (
+	kindPrepare  = "prepare"       // make the marker directory
+	kindStage    = "stage"         // copy the verified version
+	kindExchange = "exchange"      // put either in the serving path's place
+	kindBack     = "exchange_back" // inverse of exchange
+	kindDiscard  = "discard"       // inverse of prepare and stage
+	kindMark     = "mark"          // write a marker beside the model
+	kindUnmark   = "unmark"        // inverse of mark
+)
 
 // Driver plans, executes and observes the containment of directories. It
 // holds no state; everything is in the steps and in the file system.
@@ -35,26 +52,82 @@ type Driver struct {
 // the operator configured for what is taken out of serving, per model, or ""
 // for one beside the model; it may be nil.
 func New(quarantine func(modelID string) string) *Driver {
-	return &Driver{quarantine: quarantine}
+	if quarantine == nil {
+		quarantine = func(string) string { return "" }
+	}
+	return &Driver{quarantine: quarantine, proc: "/proc", exchange: fsop.Exchange}
 }
 
 // Name returns [Name].
 func (*Driver) Name() string { return Name }
 
-// Isolate plans to take the model out of serving.
-func (d *Driver) Isolate(ctx context.Context, r action.Request) (action.Draft, error) {
-	return action.Draft{}, errors.ErrUnsupported
+// Execute brings about the post-condition of s. It may be called again after
+// a crash at any moment, and does nothing when the post-condition holds. When
+// the world is neither as it was planned nor as it should become, it changes
+// nothing and fails with a [fault.Conflict].
+func (d *Driver) Execute(ctx context.Context, s action.Step) error {
+	p, err := decode(s)
+	if err != nil {
+		return err
+	}
+	if p.Work == "" {
+		return d.executeMark(s.Kind, p)
+	}
+	if err := p.makeWork(); err != nil {
+		return err
+	}
+	unlock, err := fsop.Lock(p.lock())
+	if err != nil {
+		return err
+	}
+	err = d.executeIn(ctx, s.Kind, p)
+	if unlockErr := unlock(); err == nil {
+		err = unlockErr
+	}
+	return err
 }
 
-// Rollback plans to put a verified version in the model's place.
-func (d *Driver) Rollback(ctx context.Context, r action.Request) (action.Draft, error) {
-	return action.Draft{}, errors.ErrUnsupported
+// executeIn is Execute for the kinds that need the work directory.
+func (d *Driver) executeIn(ctx context.Context, kind string, p params) error {
+	switch kind {
+	case kindPrepare, kindStage:
+		return build(ctx, p)
+	case kindDiscard:
+		return discard(ctx, p)
+	case kindExchange:
+		return d.forward(ctx, p)
+	case kindBack:
+		return d.backward(ctx, p)
+	default:
+		return noSuchKind(kind)
+	}
 }
 
-// Execute brings about the post-condition of s.
-func (d *Driver) Execute(ctx context.Context, s action.Step) error { return errors.ErrUnsupported }
-
-// Observe says whether the post-condition of s holds.
+// Observe says whether the post-condition of s holds. It changes nothing, and
+// leaves the time of the observation to its caller. The content of whole
+// trees is read and hashed, so that it can take as long as reading the model.
 func (d *Driver) Observe(ctx context.Context, s action.Step) (action.Observation, error) {
-	return action.Observation{}, errors.ErrUnsupported
+	p, err := decode(s)
+	if err != nil {
+		return action.Observation{}, err
+	}
+	switch s.Kind {
+	case kindPrepare, kindStage:
+		return observeBuilt(ctx, p)
+	case kindDiscard:
+		return observeDiscarded(ctx, p)
+	case kindExchange:
+		return d.observeForward(ctx, p)
+	case kindBack:
+		return observeBackward(p)
+	case kindMark, kindUnmark:
+		return observeMark(s.Kind, p)
+	default:
+		return action.Observation{}, noSuchKind(s.Kind)
+	}
+}
+
+func noSuchKind(kind string) error {
+	return fault.New(fault.Invalid, "driver %s: no step of kind %.40q", Name, kind).
+		WithHint("the plan was made by another version of this program; make a new one")
 }
