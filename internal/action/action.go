@@ -64,13 +64,23 @@ type Plan struct {
 	Remarks []string `json:"remarks,omitempty"`
 }
 
-// Hash identifies the plan: the SHA-256 of its JSON form.
+// Hash identifies the plan: the SHA-256 of its JSON form, as it reads after it
+// was written and read once. A path that is not UTF-8 reads differently then,
+// and what people approve has to be found again in the log.
 func (p Plan) Hash() artifact.Digest {
+	var read Plan
+	if err := json.Unmarshal(p.encode(), &read); err != nil {
+		panic("a plan is always decodable: " + err.Error()) // it was encoded a moment ago
+	}
+	return artifact.SHA256Of(read.encode())
+}
+
+func (p Plan) encode() []byte {
 	data, err := json.Marshal(p)
 	if err != nil {
 		panic("a plan is always encodable: " + err.Error()) // only strings, maps of strings and valid raw JSON
 	}
-	return artifact.SHA256Of(data)
+	return data
 }
 
 // Outcome is what an observation says of a step.

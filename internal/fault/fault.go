@@ -81,7 +81,7 @@ func New(k Kind, format string, args ...any) *Error {
 // cause returns what err wraps: the one error, or err itself when it wraps
 // several.
 func cause(err error) error {
-	if _, several := err.(interface{ Unwrap() []error }); several { //nolint:errorlint // err is fresh from Errorf, and its own shape is asked for
+	if _, several := err.(interface{ Unwrap() []error }); several {
 		return err
 	}
 	return errors.Unwrap(err)

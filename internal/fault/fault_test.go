@@ -20,7 +20,7 @@ func TestKindOf(t *testing.T) {
 		{"foreign", io.EOF, fault.Internal},
 		{"itself", refused, fault.Refused},
 		{"wrapped", fmt.Errorf("isolate: %w", refused), fault.Refused},
-		{"as_text_only", fmt.Errorf("isolate: %v", refused), fault.Internal},
+		{"as_text_only", fmt.Errorf("isolate: %s", refused.Error()), fault.Internal},
 		{"outermost_counts", fault.New(fault.Invalid, "plan: %w", refused), fault.Invalid},
 		{"joined_with_foreign", errors.Join(io.EOF, refused), fault.Refused},
 		{"first_of_joined", errors.Join(fault.New(fault.NotFound, "no model"), refused), fault.NotFound},

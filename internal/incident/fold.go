@@ -29,8 +29,8 @@ func Fold(entries []evidence.Entry) (*Incident, error) {
 		return nil, fault.New(fault.Incomplete, "incident %s begins with %s, not with its declaration", i.ID, entries[0].Kind).
 			WithHint("ask what happened to the record: weightwarden incident verify %s", i.ID)
 	}
-	for _, e := range entries {
-		if err := i.apply(e); err != nil {
+	for n, e := range entries {
+		if err := i.add(uint64(n)+1, e); err != nil {
 			return nil, fault.New(fault.Incomplete, "incident %s: %w", i.ID, err).
 				WithHint("ask what happened to the record: weightwarden incident verify %s", i.ID)
 		}
@@ -38,6 +38,20 @@ func Fold(entries []evidence.Entry) (*Incident, error) {
 	}
 	i.settle()
 	return i, nil
+}
+
+// add applies the entry at its place. An entry that is missing or told twice
+// makes another story of the rest.
+func (i *Incident) add(seq uint64, e evidence.Entry) error {
+	switch {
+	case e.Log != i.ID:
+		return fmt.Errorf("entry %d is of log %.140q", seq, e.Log)
+	case e.Seq != seq:
+		return fmt.Errorf("entry %d stands where entry %d belongs", e.Seq, seq)
+	case e.Kind == KindOpened && seq != 1:
+		return fmt.Errorf("entry %d declares the incident again", seq)
+	}
+	return i.apply(e)
 }
 
 // apply adds one entry. Each kind is one line in the table of its sort.
@@ -51,7 +65,7 @@ func (i *Incident) apply(e evidence.Entry) error {
 
 var folds = map[string]func(*Incident, evidence.Entry) error{
 	KindOpened: with(func(i *Incident, e evidence.Entry, b Opened) {
-		i.Models, i.Severity, i.Summary = b.Models, b.Severity, b.Summary
+		i.Models, i.Severity, i.Summary = append(i.Models, b.Models...), b.Severity, b.Summary
 		i.Commander, i.Method, i.DetectedAt, i.OpenedAt = b.Commander, b.Method, b.DetectedAt, e.Time
 	}),
 	KindIndicator: with(func(i *Incident, _ evidence.Entry, b indicator.Indicator) { i.Indicators = append(i.Indicators, b) }),
@@ -69,10 +83,11 @@ var folds = map[string]func(*Incident, evidence.Entry) error{
 	KindSealed: with(func(i *Incident, _ evidence.Entry, b evidence.Item) { i.Evidence = append(i.Evidence, b) }),
 	KindGap:    with(func(i *Incident, _ evidence.Entry, b evidence.Gap) { i.Gaps = append(i.Gaps, b) }),
 	KindAssessed: with(func(i *Incident, e evidence.Entry, b Assessed) {
+		at := e.Time
 		if before, ok := i.Sealed(b.Model); ok && !b.Sealed {
-			b.Sealed, b.Root = true, before.Root // what is sealed stays sealed
+			b.Sealed, b.Root, at = true, before.Root, before.At // what is sealed stays sealed
 		}
-		i.Assessed[b.Model] = AssessedAt{b, e.Time}
+		i.Assessed[b.Model] = AssessedAt{b, at}
 	}),
 	KindRefused: with(func(i *Incident, _ evidence.Entry, b Refused) { i.Refusals = append(i.Refusals, b) }),
 	KindTask: with(func(i *Incident, e evidence.Entry, b Task) {
@@ -80,7 +95,7 @@ var folds = map[string]func(*Incident, evidence.Entry) error{
 	}),
 	KindTaskDone: with(func(i *Incident, e evidence.Entry, b TaskDone) {
 		for n := range i.Tasks {
-			if i.Tasks[n].ID == b.ID {
+			if i.Tasks[n].ID == b.ID && i.Tasks[n].DoneAt.IsZero() {
 				i.Tasks[n].DoneAt = e.Time
 			}
 		}
@@ -118,7 +133,7 @@ func with[T any](fold func(*Incident, evidence.Entry, T)) func(*Incident, eviden
 func foldPlan(i *Incident, e evidence.Entry, p action.Plan) {
 	state := PlanState{
 		Hash: p.Hash(), Action: p.Action, Model: p.Model, Target: p.Target, Observed: p.Observed,
-		Remarks: p.Remarks, MadeAt: e.Time, MadeBy: e.Actor,
+		Remarks: p.Remarks, MadeAt: e.Time, MadeBy: e.Actor, Steps: []StepState{},
 	}
 	for _, s := range p.Steps {
 		state.Steps = append(state.Steps, StepState{Step: s, Status: StepPlanned})
@@ -128,13 +143,14 @@ func foldPlan(i *Incident, e evidence.Entry, p action.Plan) {
 
 func foldObserved(i *Incident, e evidence.Entry, b StepObserved) {
 	i.onStep(b.Plan, b.Step, func(p *PlanState, s *StepState) {
+		before := p.Finished()
 		s.Observation = b.Observation
 		s.Status = StepFailed
 		if b.Outcome == action.Done {
 			s.Status, s.Error = StepDone, ""
 			i.undone(s.Undoes)
 		}
-		if p.Finished() {
+		if p.Finished() && !before { // a later look at it does not end it again
 			p.EndedAt = e.Time
 		}
 	})
@@ -170,15 +186,14 @@ func (i *Incident) onStep(plan artifact.Digest, step string, do func(*PlanState,
 	})
 }
 
-// settle derives the state from what was observed of the plans.
+// settle derives the state from what was observed of the plans: the plan that
+// ended last decides, whenever it was made.
 func (i *Incident) settle() {
+	var last time.Time
 	for _, p := range i.Plans {
-		switch {
-		case !p.Finished():
-		case p.Action == action.Rollback:
-			i.State = Recovered
-		case p.Action == action.Isolate:
-			i.State = Contained
+		to, moves := reached[p.Action]
+		if moves && p.Finished() && !p.EndedAt.Before(last) {
+			i.State, last = to, p.EndedAt
 		}
 	}
 	if !i.ClosedAt.IsZero() {
@@ -186,11 +201,14 @@ func (i *Incident) settle() {
 	}
 }
 
-// MovedAt returns when the newest finished plan of the action ended, or the
-// zero time.
+// reached is the state after a finished plan of the action.
+var reached = map[action.Name]State{action.Isolate: Contained, action.Rollback: Recovered}
+
+// MovedAt returns when the finished plan of the action that ended last ended,
+// or the zero time.
 func (i *Incident) MovedAt(a action.Name) (at time.Time) {
 	for _, p := range i.Plans {
-		if p.Action == a && p.Finished() {
+		if p.Action == a && p.Finished() && p.EndedAt.After(at) {
 			at = p.EndedAt
 		}
 	}

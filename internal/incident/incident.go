@@ -127,7 +127,7 @@ func (i *Incident) Sealed(model string) (AssessedAt, bool) {
 
 // FirstBad returns the earliest moment from which the model has to be taken
 // as tampered with, and how that is known: a stated fact, else the earliest
-// sign.
+// sign. A sign without a time says nothing about it.
 func (i *Incident) FirstBad() (at time.Time, source string) {
 	if f, ok := i.Facts["first_bad_at"]; ok {
 		if t, err := time.Parse(time.RFC3339Nano, f.Value); err == nil {
@@ -139,7 +139,7 @@ func (i *Incident) FirstBad() (at time.Time, source string) {
 		at, source = i.OpenedAt, "time of declaration"
 	}
 	for _, ind := range i.Indicators {
-		if ind.Timestamp.Before(at) {
+		if !ind.Timestamp.IsZero() && ind.Timestamp.Before(at) {
 			at, source = ind.Timestamp, "earliest indicator"
 		}
 	}
@@ -204,9 +204,10 @@ func (p *PlanState) Started() bool {
 	return slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status != StepPlanned })
 }
 
-// Finished reports whether every step was observed done and none was undone.
+// Finished reports whether every step was observed done and none was undone. A
+// plan without steps never is: nothing was observed of it.
 func (p *PlanState) Finished() bool {
-	return !slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status != StepDone })
+	return len(p.Steps) > 0 && !slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status != StepDone })
 }
 
 // TakenBack reports whether a step of the plan was undone.

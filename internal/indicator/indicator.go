@@ -74,12 +74,12 @@ var types = map[Type]Info{
 	BehaviorDrift:        {finding.High, Found, []string{"AML.T0031"}, "The distribution of recent outputs differs from the reference distribution by more than the threshold."},
 	DependencyMissing:    {finding.High, Found, []string{"AML.T0010.001"}, "A Python package that the configuration names is not installed."},
 	DependencyChanged:    {finding.Critical, Found, []string{"AML.T0010.001"}, "A Python package is installed in another version than the configuration names."},
-	ModelMissing:         {finding.Critical, Found, []string{"AML.T0018"}, "The path of a configured model does not exist."},
+	ModelMissing:         {finding.Critical, Found, []string{"AML.T0029"}, "The path of a configured model does not exist."},
 	ModelUnreadable:      {finding.High, Incomplete, nil, "A model could not be walked, so nothing is known about it."},
 	ModelFileUnreadable:  {finding.High, Incomplete, nil, "A path in the model could not be read, so nothing is known about it."},
 	ModelFileUnstable:    {finding.High, Incomplete, nil, "A file changed while it was being read."},
 	ModelLinkEscapes:     {finding.High, Incomplete, nil, "A symbolic link leads out of the model or nowhere; what it leads to was not checked."},
-	ModelDenied:          {finding.Critical, Found, []string{"AML.T0018"}, "The model, or a file of it, is on the deny-list."},
+	ModelDenied:          {finding.Critical, Found, []string{"AML.T0010.003"}, "The model, or a file of it, is on the deny-list."},
 	BaselineUnverified:   {finding.Medium, Trust, nil, "Nobody vouches for the baseline: it was taken on first use."},
 	BaselineAltered:      {finding.Critical, Found, nil, "The stored baseline is not the one that was recorded."},
 	BaselineRefused:      {finding.High, Trust, nil, "The policy requires a signature and the baseline has none."},
@@ -134,7 +134,7 @@ func New(t Type, source string, at time.Time, description string, evidence map[s
 	}
 	return Indicator{
 		ID: id(t, source, key), Type: t, Severity: info.Severity, Source: source,
-		Description: description, Timestamp: at.UTC(), Evidence: evidence, Atlas: info.Atlas,
+		Description: description, Timestamp: at.UTC(), Evidence: evidence, Atlas: slices.Clone(info.Atlas),
 	}
 }
 
