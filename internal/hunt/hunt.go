@@ -60,7 +60,7 @@ func (h Hit) Finding() finding.Finding {
 	}
 }
 
-// File says how far a log was searched.
+// File says how far a log was searched, in lines and bytes.
 type File struct {
 	Path  string `json:"path"`
 	Lines int    `json:"lines"`

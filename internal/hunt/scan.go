@@ -15,8 +15,8 @@ import (
 // is found in a piece of a long line: secrets are recognised by what stands
 // before and behind them.
 const (
-	lookBehind = 8 << 10
-	lookAhead  = 2 << 10
+	lookBehind = 2 << 10
+	lookAhead  = 1 << 10
 )
 
 // Scan searches the log r, which is called name in the result. Matches come
@@ -29,7 +29,7 @@ func Scan(ctx context.Context, name string, r io.Reader, lim Limits) (Result, er
 		lastLine: make([]int, len(rules)), count: make([]int, len(rules)),
 	}
 	err := s.run(ctx, r)
-	file := File{Path: name, Lines: s.lines(), Bytes: s.base + int64(s.filled)}
+	file := File{Path: name, Lines: s.lines(), Bytes: s.base + int64(s.done)}
 	if err != nil {
 		s.result.problem(file, err.Error())
 	} else {

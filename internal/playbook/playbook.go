@@ -61,8 +61,8 @@ func (p Playbook) Step(id string) (Step, bool) {
 
 // Validate reports every fault of the playbook: ids given twice, numbers out
 // of order, steps and gates that are named and do not exist, steps that wait
-// for each other, and steps that are to run in parallel with one that they
-// wait for.
+// for each other, and steps that are to run in parallel although one waits for
+// the other.
 func (p Playbook) Validate() error {
 	var errs []error
 	seen := map[string]bool{}
@@ -103,8 +103,8 @@ func (p Playbook) checkOrder() (errs []error) {
 			errs = append(errs, fmt.Errorf("step %s: waits for itself", s.ID))
 		}
 		for _, id := range s.Parallel {
-			if before[id] {
-				errs = append(errs, fmt.Errorf("step %s: cannot run in parallel with %s, which it waits for", s.ID, id))
+			if before[id] || p.before(id)[s.ID] {
+				errs = append(errs, fmt.Errorf("step %s: cannot run in parallel with %s: one waits for the other", s.ID, id))
 			}
 		}
 	}

@@ -33,7 +33,7 @@ func understandSteps() []Step {
 	return []Step{
 		{
 			Number: 0, ID: Record, Title: "Start the record",
-			After: []string{}, Parallel: []string{Triage}, CSF: []string{"DE.AE-02", "DE.AE-06"},
+			After: []string{}, Parallel: []string{BlastRadius}, CSF: []string{"DE.AE-02", "DE.AE-06"},
 			Reason: "Deadlines and custody count from the first sign; what is written down later is memory.",
 			Commands: []string{
 				"weightwarden check -o json",
@@ -42,14 +42,14 @@ func understandSteps() []Step {
 		},
 		{
 			Number: 1, ID: Triage, Title: "Confirm by a second, independent look",
-			After: []string{Record}, Parallel: []string{CutTraffic}, CSF: []string{"RS.MA-02"},
+			After: []string{Record}, Parallel: []string{BlastRadius}, CSF: []string{"RS.MA-02"},
 			Reason:   "A model stopped by a false alarm is an outage of our own making. Give it 15 minutes at most: what is not refuted by then counts as real.",
 			Commands: []string{"weightwarden check MODEL"},
 			People:   "Rule out a release in progress, a copy that was cut short, a failing disk and a wrong baseline.",
 		},
 		{
 			Number: 2, ID: Declare, Title: "Declare the incident, set its severity, name a commander",
-			After: []string{Triage}, Parallel: []string{Freeze}, CSF: []string{"RS.MA-01", "RS.MA-03", "DE.AE-08"},
+			After: []string{Triage}, Parallel: []string{BlastRadius}, CSF: []string{"RS.MA-01", "RS.MA-03", "DE.AE-08"},
 			Reason:   "One person decides, approvals need somebody to give them, and the clocks of the messages start.",
 			Commands: []string{"weightwarden incident fact ID commander NAME"},
 			People:   "Keep the circle small until an insider is excluded.",
@@ -68,14 +68,14 @@ func containSteps() []Step {
 		},
 		{
 			Number: 4, ID: CutTraffic, Title: "Cut traffic, leave the processes alive",
-			After: []string{Declare}, Parallel: []string{Triage, Freeze, Quarantine, Notify}, CSF: []string{"RS.MI-01"}, Gates: []string{"G1"},
+			After: []string{Declare}, Parallel: []string{Freeze, Notify}, CSF: []string{"RS.MI-01"}, Gates: []string{"G1"},
 			Reason:   "It stops the harm without destroying what memory and sockets can still tell. A critical case may do this before it is confirmed, where that was agreed beforehand.",
 			Commands: []string{},
 			People:   "Take the model out of the load balancer, service or route, and probe that it does not answer any more.",
 		},
 		{
 			Number: 5, ID: Quarantine, Title: "Detach and quarantine",
-			After: []string{Freeze, CutTraffic}, Parallel: []string{CutTraffic, Preserve}, CSF: []string{"RS.MI-01"}, Gates: []string{"G1", "G2", "G10"},
+			After: []string{Freeze, CutTraffic}, Parallel: []string{Preserve, Notify}, CSF: []string{"RS.MI-01"}, Gates: []string{"G1", "G2", "G10"},
 			Reason: "Nothing may load the tampered files again, and they must survive as evidence. Moving a model directory ends its state, so the program does it only behind sealed evidence (step 6).",
 			Commands: []string{
 				"weightwarden incident isolate ID",
@@ -92,7 +92,7 @@ func assessSteps() []Step {
 	return []Step{
 		{
 			Number: 6, ID: Preserve, Title: "Preserve the evidence, what vanishes soonest first, and seal it",
-			After: []string{CutTraffic}, Parallel: []string{Quarantine, BlastRadius, Notify, Rotate}, CSF: []string{"RS.AN-06", "RS.AN-07"},
+			After: []string{CutTraffic}, Parallel: []string{Quarantine, BlastRadius, Notify}, CSF: []string{"RS.AN-06", "RS.AN-07"},
 			Reason:   "It cannot be done again later. Where quarantine would end what is to be captured, this comes before it.",
 			Commands: []string{"weightwarden incident assess ID"},
 			People:   "Save process memory, and the logs and events that expire within the hour. Do not restart, redeploy or delete.",
