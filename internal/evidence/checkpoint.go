@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -93,7 +92,7 @@ func ParseVerifierKey(s string) (VerifierKey, error) {
 		return VerifierKey{}, fmt.Errorf("verifier key %.80q: not an Ed25519 key", s)
 	}
 	k := VerifierKey{Name: parts[0], Key: ed25519.PublicKey(raw[1:])}
-	if id, err := hex.DecodeString(parts[1]); err != nil || len(id) != 4 || binary.BigEndian.Uint32(id) != k.id() {
+	if parts[1] != fmt.Sprintf("%08x", k.id()) {
 		return VerifierKey{}, fmt.Errorf("verifier key %.80q: its id is not that of the key", s)
 	}
 	return k, nil
@@ -158,7 +157,7 @@ func OpenCheckpoint(note string, k VerifierKey) (Checkpoint, error) {
 func parseSignature(line string) (name string, sig []byte, err error) {
 	rest, ok := strings.CutPrefix(line, "— ")
 	name, encoded, ok2 := strings.Cut(rest, " ")
-	if !ok || !ok2 {
+	if !ok || !ok2 || name == "" {
 		return "", nil, fmt.Errorf("signature line %.80q: %w", line, ErrCheckpoint)
 	}
 	sig, err = base64.StdEncoding.Strict().DecodeString(encoded)

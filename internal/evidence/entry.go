@@ -49,6 +49,15 @@ func Seal(log string, seq uint64, prev artifact.Digest, d Draft) (Entry, error) 
 	if err != nil {
 		return Entry{}, fmt.Errorf("encode %s: %w", d.Kind, err)
 	}
+	raw, err := encode(log, seq, prev, d.Time, d.Actor, d.Kind, body)
+	if err != nil {
+		return Entry{}, err
+	}
+	return ParseEntry(raw)
+}
+
+// encode returns the one stored form that an entry with these values has.
+func encode(log string, seq uint64, prev artifact.Digest, at time.Time, actor, kind string, body json.RawMessage) ([]byte, error) {
 	raw, err := json.Marshal(struct {
 		Log   string          `json:"log"`
 		Seq   uint64          `json:"seq"`
@@ -57,15 +66,17 @@ func Seal(log string, seq uint64, prev artifact.Digest, d Draft) (Entry, error) 
 		Kind  string          `json:"kind"`
 		Body  json.RawMessage `json:"body"`
 		Prev  artifact.Digest `json:"prev,omitzero"`
-	}{log, seq, d.Time.UTC().Format(timeLayout), d.Actor, d.Kind, body, prev})
+	}{log, seq, at.UTC().Format(timeLayout), actor, kind, body, prev})
 	if err != nil {
-		return Entry{}, fmt.Errorf("encode entry: %w", err)
+		return nil, fmt.Errorf("encode entry: %w", err)
 	}
-	return ParseEntry(raw)
+	return raw, nil
 }
 
-// ParseEntry reads the stored form of an entry. It checks the form only;
-// whether the entry is what was once written is for [VerifyLog] to say.
+// ParseEntry reads the stored form of an entry and accepts nothing else: what
+// two readers of JSON could understand differently (a key given twice, other
+// spellings of a key or a time) is refused. It checks the form only; whether
+// the entry is what was once written is for [VerifyLog] to say.
 func ParseEntry(raw []byte) (Entry, error) {
 	var e Entry
 	dec := json.NewDecoder(bytes.NewReader(raw))
@@ -79,7 +90,11 @@ func ParseEntry(raw []byte) (Entry, error) {
 	if e.Log == "" || e.Seq == 0 || e.Kind == "" {
 		return Entry{}, fmt.Errorf("read entry: log, seq or kind is missing")
 	}
-	e.raw = bytes.Clone(raw)
+	again, err := encode(e.Log, e.Seq, e.Prev, e.Time, e.Actor, e.Kind, e.Body)
+	if err != nil || !bytes.Equal(again, raw) {
+		return Entry{}, fmt.Errorf("read entry: not in the form in which entries are written")
+	}
+	e.raw = again
 	return e, nil
 }
 

@@ -1,7 +1,9 @@
 package evidence
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 )
@@ -24,7 +26,8 @@ const (
 // Problem is one alteration, with the place where it shows.
 type Problem struct {
 	Kind Alteration `json:"kind"`
-	// Seq is the entry that is affected, or 0 for the log as a whole.
+	// Seq is the entry that is affected, by the number it was written with, or
+	// stored under when it should not be there; 0 for the log as a whole.
 	Seq    uint64 `json:"seq"`
 	Detail string `json:"detail"`
 }
@@ -50,135 +53,124 @@ type LogState struct {
 // it and against those from elsewhere. No problem means: every entry is where
 // and what it was when the last of these checkpoints was signed. Entries that
 // were cut off together with their checkpoints show only against a checkpoint
-// from elsewhere.
+// from elsewhere. Problems are in the order of the entries they name.
+//
+// Nothing is chained to the last entry, so only checkpoints know it: without
+// one for the entry before, an altered last entry shows as a rewritten log.
+// Where none was signed between two entries, an alteration of the second that
+// also breaks its link to the first is reported for both.
 func VerifyLog(s LogState, k VerifierKey) []Problem {
 	v := verifier{key: k, log: s.Log}
-	entries := v.entries(s.Rows)
-	v.chain(entries)
-	v.checkpoints(entries, s)
-	return v.problems
+	v.arrange(v.read(s.Rows))
+	v.roots = rootsOf(v.chain)
+	v.open(slices.Concat(s.Notes, s.Trusted))
+	v.links()
+	v.compare()
+	slices.SortStableFunc(v.problems, func(a, b Problem) int { return cmp.Compare(a.Seq, b.Seq) })
+	return slices.CompactFunc(v.problems, func(a, b Problem) bool { return a.Seq != 0 && a.Seq == b.Seq && a.Kind == b.Kind })
 }
 
 type verifier struct {
 	key      VerifierKey
 	log      string
 	problems []Problem
+	// chain holds one row for each number, in order, perhaps with gaps.
+	chain []row
+	// roots are the root hashes after 0, 1, 2, … entries, up to the first gap.
+	roots []artifact.Digest
+	// signed are the checkpoints that verify.
+	signed []Checkpoint
+	// proven is how many entries from the first on a checkpoint vouches for.
+	proven uint64
 }
 
 func (v *verifier) add(kind Alteration, seq uint64, format string, args ...any) {
 	v.problems = append(v.problems, Problem{kind, seq, fmt.Sprintf(format, args...)})
 }
 
-// entries parses the rows. What does not parse, or does not say what its row
-// says, stays in the list with the row's number so that the chain shows where.
-func (v *verifier) entries(rows []Stored) []Entry {
-	out := make([]Entry, 0, len(rows))
-	for _, r := range rows {
-		e, err := ParseEntry(r.Raw)
-		switch {
-		case err != nil:
-			v.add(Unreadable, r.Seq, "entry %d cannot be read: %v", r.Seq, err)
-			e = Entry{Seq: r.Seq, raw: r.Raw}
-		case e.Log != v.log:
-			v.add(Inserted, r.Seq, "entry %d belongs to log %s", r.Seq, artifact.Quote(e.Log))
-		case e.Seq != r.Seq:
-			v.add(Reordered, r.Seq, "the entry stored as %d was written as %d", r.Seq, e.Seq)
-		}
-		out = append(out, e)
+// last returns the number of the last entry.
+func (v *verifier) last() uint64 {
+	if len(v.chain) == 0 {
+		return 0
 	}
-	return out
+	return v.chain[len(v.chain)-1].seq
 }
 
-// chain follows the hashes from entry to entry. Where a link is broken, the
-// neighbours tell what happened.
-func (v *verifier) chain(entries []Entry) {
-	byHash := make(map[artifact.Digest]int, len(entries))
-	for i, e := range entries {
-		byHash[e.Hash()] = i
-	}
-	var prev artifact.Digest
-	var last uint64
-	for i, e := range entries {
-		if e.Prev != prev {
-			v.brokenLink(entries, byHash, i, last)
-		} else if e.Seq != last+1 && e.Log != "" {
-			v.add(Altered, e.Seq, "entry %d follows entry %d", e.Seq, last)
-		}
-		prev, last = e.Hash(), e.Seq
-	}
-}
-
-func (v *verifier) brokenLink(entries []Entry, byHash map[artifact.Digest]int, i int, last uint64) {
-	e := entries[i]
-	if e.Log == "" {
-		return // unreadable, and said so
-	}
-	if at, ok := byHash[e.Prev]; ok && at > i {
-		v.add(Reordered, e.Seq, "entry %d stands before the entry it was written behind", e.Seq)
-		return
-	}
-	switch at, ok := byHash[e.Prev]; {
-	case e.Seq > last+1:
-		v.add(Removed, last+1, "%s before entry %d", gone(last+1, e.Seq-1), e.Seq)
-	case ok && at < i-1:
-		v.add(Inserted, entries[i-1].Seq, "%d entries stand between entry %d and the one it was written behind", i-1-at, e.Seq)
-	case i > 0 && e.Seq == last:
-		v.add(Inserted, e.Seq, "there are two entries %d", e.Seq)
-	case i == 0:
-		v.add(Removed, e.Seq, "the first entry is gone")
-	default:
-		v.add(Altered, last, "entry %d is not what entry %d was chained to", last, e.Seq)
-	}
-}
-
-func gone(from, to uint64) string {
-	if from == to {
-		return fmt.Sprintf("entry %d is gone", from)
-	}
-	return fmt.Sprintf("entries %d to %d are gone", from, to)
-}
-
-// checkpoints compares the log with every note, ours and those from elsewhere.
-func (v *verifier) checkpoints(entries []Entry, s LogState) {
-	roots := rootsOf(entries)
-	newest := uint64(0)
-	for _, note := range append(append([]string(nil), s.Notes...), s.Trusted...) {
+// open verifies notes, and finds how much of the log they prove.
+func (v *verifier) open(notes []string) {
+	for _, note := range notes {
 		c, err := OpenCheckpoint(note, v.key)
 		switch {
 		case err != nil:
 			v.add(Unsigned, 0, "a checkpoint does not verify: %v", err)
-			continue
 		case c.Origin != v.key.Origin(v.log):
 			v.add(Unsigned, 0, "a checkpoint speaks of %s", artifact.Quote(c.Origin))
-			continue
+		default:
+			v.signed = append(v.signed, c)
+			if v.known(c.Size) && c.Root == v.roots[c.Size] {
+				v.proven = max(v.proven, c.Size)
+			}
 		}
-		newest = max(newest, c.Size)
-		switch {
-		case c.Size > uint64(len(entries)):
-			v.add(CutOff, uint64(len(entries))+1, "the log has %d entries, a checkpoint was signed over %d", len(entries), c.Size)
-		case c.Root != roots[c.Size]:
-			v.add(Rewritten, 0, "the first %d entries are not those that a checkpoint was signed over", c.Size)
-		}
-	}
-	if n := uint64(len(entries)); newest < n {
-		v.add(Unsigned, newest+1, "no checkpoint covers %s", covered(newest+1, n))
 	}
 }
 
-func covered(from, to uint64) string {
+// known reports whether the log has a root hash to compare at this size.
+func (v *verifier) known(size uint64) bool { return size < uint64(len(v.roots)) }
+
+// compare says what the checkpoints know beyond the chain: that its end is
+// gone, is not signed for, or is another one.
+func (v *verifier) compare() {
+	last := v.last()
+	var newest, wrong uint64
+	for _, c := range v.signed {
+		newest = max(newest, c.Size)
+		if v.known(c.Size) && c.Root != v.roots[c.Size] && (wrong == 0 || c.Size < wrong) {
+			wrong = c.Size
+		}
+	}
+	switch {
+	case newest > last:
+		v.add(CutOff, last+1, "the log has %d entries, a checkpoint was signed over %d", last, newest)
+	case newest < last:
+		v.add(Unsigned, newest+1, "no checkpoint covers %s", span(newest+1, last))
+	}
+	switch {
+	case wrong == 0 || v.explained(wrong):
+	case wrong <= v.proven:
+		v.add(Rewritten, wrong, "two checkpoints were signed over different entries %d", wrong)
+	case v.proven+1 == last:
+		v.add(Altered, last, "entry %d is not the one that a checkpoint was signed over", last)
+	default:
+		v.add(Rewritten, v.proven+1, "%s are not those that a checkpoint was signed over", span(v.proven+1, last))
+	}
+}
+
+// explained reports whether a problem that is known already makes the
+// checkpoint of this size a wrong one.
+func (v *verifier) explained(size uint64) bool {
+	return slices.ContainsFunc(v.problems, func(p Problem) bool {
+		return (p.Kind == Altered || p.Kind == Unreadable) && p.Seq > v.proven && p.Seq <= size
+	})
+}
+
+func span(from, to uint64) string {
 	if from == to {
 		return fmt.Sprintf("entry %d", from)
 	}
 	return fmt.Sprintf("entries %d to %d", from, to)
 }
 
-// rootsOf returns the root hash after each number of entries.
-func rootsOf(entries []Entry) []artifact.Digest {
+// rootsOf returns the root hash after each number of entries, up to the first
+// gap.
+func rootsOf(chain []row) []artifact.Digest {
 	var t Tree
-	roots := make([]artifact.Digest, 0, len(entries)+1)
+	roots := make([]artifact.Digest, 0, len(chain)+1)
 	roots = append(roots, t.Root())
-	for _, e := range entries {
-		t.Add(e.Hash())
+	for _, r := range chain {
+		if r.seq != t.Size()+1 {
+			break
+		}
+		t.Add(r.hash)
 		roots = append(roots, t.Root())
 	}
 	return roots

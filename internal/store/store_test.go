@@ -2,22 +2,21 @@ package store_test
 
 import (
 	"crypto/ed25519"
-	"os"
-	"path/filepath"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/weightwarden/weightwarden/internal/evidence"
+	"github.com/weightwarden/weightwarden/internal/outbox"
 	"github.com/weightwarden/weightwarden/internal/store"
+	"github.com/weightwarden/weightwarden/internal/store/storetest"
 )
 
-func testKey() evidence.SigningKey {
-	return evidence.SigningKey{Name: "weightwarden/test", Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
-}
+// stateKey is the same on every run.
+var stateKey = evidence.SigningKey{Name: "weightwarden/test", Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
 
 func open(t *testing.T, dir string) *store.DB {
 	t.Helper()
-	db, err := store.Open(t.Context(), dir, testKey())
+	db, err := store.Open(t.Context(), dir, stateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,28 +28,29 @@ func open(t *testing.T, dir string) *store.DB {
 	return db
 }
 
-func TestSmoke(t *testing.T) {
-	dir := t.TempDir()
-	db := open(t, dir)
-	for range 3 {
-		_, err := db.Ledger().Append(t.Context(), "incident/a", evidence.Any, evidence.Draft{Time: time.Now(), Kind: "x", Body: 1}, evidence.Draft{Time: time.Now(), Kind: "x", Body: 2})
-		if err != nil {
-			t.Fatal(err)
+// perTest returns an opener that gives each test a state directory of its own,
+// and each call a handle of its own on it.
+func perTest[T any](part func(*store.DB) T) func(*testing.T) T {
+	var mu sync.Mutex
+	dirs := map[*testing.T]string{}
+	return func(t *testing.T) T {
+		mu.Lock()
+		defer mu.Unlock()
+		if dirs[t] == "" {
+			dirs[t] = t.TempDir()
 		}
+		return part(open(t, dirs[t]))
 	}
-	s, err := db.Ledger().State(t.Context(), "incident/a")
-	if err != nil || len(s.Rows) != 6 {
-		t.Fatal(err, len(s.Rows))
-	}
-	if p := evidence.VerifyLog(s, testKey().Public()); p != nil {
-		t.Fatal(p)
-	}
-	es, _ := os.ReadDir(dir)
-	for _, e := range es {
-		i, _ := os.Stat(filepath.Join(dir, e.Name()))
-		t.Log(e.Name(), i.Mode())
-	}
-	db.Documents().Put(t.Context(), "k", "n", nil, time.Now())
-	t.Log(db.Documents().Get(t.Context(), "k", "n"))
-	t.Log(db.Documents().List(t.Context(), "k"))
+}
+
+func TestLedger(t *testing.T) {
+	storetest.Ledger(t, perTest(func(db *store.DB) evidence.Ledger { return db.Ledger() }), stateKey.Public())
+}
+
+func TestDocuments(t *testing.T) {
+	storetest.Documents(t, perTest(func(db *store.DB) storetest.DocumentStore { return db.Documents() }))
+}
+
+func TestOutbox(t *testing.T) {
+	storetest.Outbox(t, perTest(func(db *store.DB) outbox.Store { return db.Outbox() }))
 }
