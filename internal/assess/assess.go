@@ -46,6 +46,8 @@ type Assessor struct {
 	// Full captures every file of the model, not only what differs from the
 	// baseline.
 	Full bool
+	// Known are the ids of the indicators that are in the log already.
+	Known map[string]bool
 	// Record appends to the incident's log.
 	Record func(ctx context.Context, kind string, body any) error
 	Now    func() time.Time
@@ -135,7 +137,28 @@ func (a *Assessor) model(ctx context.Context, m artifact.Model, base *baseline.B
 		result.Reason = "the manifest could not be stored"
 		return nil
 	}
+	if err := a.indicators(ctx, base, now, m.ID); err != nil {
+		return err
+	}
 	return a.files(ctx, m, now, selectFiles(now, base, state, a.Full), result)
+}
+
+// indicators records what the manifest shows against the baseline, unless the
+// log has it from an earlier look.
+func (a *Assessor) indicators(ctx context.Context, base *baseline.Baseline, now *manifest.Manifest, model string) error {
+	found := baseline.Problems(model, now, a.Now())
+	if base != nil {
+		found = baseline.Compare(base, now, a.Now())
+	}
+	for _, i := range found {
+		if a.Known[i.ID] {
+			continue
+		}
+		if err := a.Record(ctx, incident.KindIndicator, i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // files copies the selected files into the vault.

@@ -20,7 +20,6 @@ import (
 	"github.com/weightwarden/weightwarden/internal/indicator"
 	"github.com/weightwarden/weightwarden/internal/manifest"
 	"github.com/weightwarden/weightwarden/internal/oms"
-	"github.com/weightwarden/weightwarden/internal/pyenv"
 	"github.com/weightwarden/weightwarden/internal/trust"
 )
 

@@ -210,6 +210,12 @@ func (p *PlanState) Finished() bool {
 	return len(p.Steps) > 0 && !slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status != StepDone })
 }
 
+// Unfinished reports whether the plan was started, and neither finished nor
+// taken back.
+func (p *PlanState) Unfinished() bool {
+	return p.Started() && !p.Finished() && !p.TakenBack()
+}
+
 // TakenBack reports whether a step of the plan was undone.
 func (p *PlanState) TakenBack() bool {
 	return slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status == StepUndone })

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/trust"
+)
+
+// subjects maps the word on the command line to what is denied.
+var subjects = map[string]trust.Subject{"root": trust.Root, "file": trust.File, "key": trust.Key}
+
+func newDeny(g *globals) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "deny", Short: "The deny-list of models, files and keys",
+		Long: `What is on the deny-list is an indicator wherever it is found, does not verify
+and is no version to roll back to.`,
+	}
+	cmd.AddCommand(newDenyChange(g, true), newDenyChange(g, false), newDenyList(g))
+	return cmd
+}
+
+func newDenyChange(g *globals, add bool) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runDenyChange(cmd.Context(), g, add, args[0], args[1], reason)
+		},
+	}
+	if add {
+		cmd.Use, cmd.Short = "add root|file|key VALUE", "Put a root digest, a file digest or a key's hint on the deny-list"
+		cmd.Example = `  weightwarden deny add root 9f86d081…0f00a08 --reason "poisoned release"`
+	} else {
+		cmd.Use, cmd.Short = "remove root|file|key VALUE", "Take something off the deny-list"
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why; kept in the record")
+	return cmd
+}
+
+func runDenyChange(ctx context.Context, g *globals, add bool, word, value, reason string) error {
+	subject, ok := subjects[word]
+	if !ok {
+		return usage("deny: no subject %.40q: use root, file or key", word)
+	}
+	digest, err := artifact.ParseDigest(value)
+	if err != nil {
+		return usage("deny: %v", err)
+	}
+	value = digest.String()
+	return g.with(ctx, func(s *session) error {
+		state, err := s.trusted(ctx)
+		if err != nil {
+			return err
+		}
+		_, listed := state.Denied(subject, value)
+		switch {
+		case add && !listed:
+			err = s.recordTrust(ctx, trust.KindDenied, trust.Denial{Subject: subject, Value: value, Reason: reason})
+		case !add && listed:
+			err = s.recordTrust(ctx, trust.KindAllowed, trust.Lifted{Subject: subject, Value: value, Reason: reason})
+		case !add:
+			return fault.New(fault.NotFound, "deny remove: %s %s is not on the deny-list", subject, value)
+		}
+		if err != nil {
+			return err
+		}
+		return listDenials(ctx, s)
+	})
+}
+
+func newDenyList(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "What is on the deny-list", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return g.with(cmd.Context(), func(s *session) error { return listDenials(cmd.Context(), s) })
+		},
+	}
+}
+
+// denial is one line of the deny-list.
+type denial struct {
+	trust.Denial
+	At time.Time `json:"at"`
+	By string    `json:"by"`
+}
+
+func listDenials(ctx context.Context, s *session) error {
+	state, err := s.trusted(ctx)
+	if err != nil {
+		return err
+	}
+	out := []denial{}
+	for _, d := range state.Denials() {
+		out = append(out, denial{d.Body, d.Time, d.By})
+	}
+	return s.print(out, func(p *printer) {
+		for _, d := range out {
+			p.printf("%s  %-11s  %s  %s  %s\n", stamp(d.At), d.Subject, d.Value, artifact.Quote(d.By), artifact.Quote(d.Reason))
+		}
+		p.printf("%s on the deny-list\n", plural(len(out), "thing", "things"))
+	})
+}

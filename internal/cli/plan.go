@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/pflag"
+
+	"github.com/weightwarden/weightwarden/internal/action"
+	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/evidence"
+	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/fsop"
+	"github.com/weightwarden/weightwarden/internal/incident"
+	"github.com/weightwarden/weightwarden/internal/knowngood"
+)
+
+// planOptions are the flags of every command that plans before it acts.
+type planOptions struct {
+	model   string
+	apply   bool
+	planOut string
+}
+
+func (o *planOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.model, "model", "", "`id` of the model (default: the only one of the incident)")
+	f.BoolVar(&o.apply, "apply", false, "carry the plan out; without it nothing is changed")
+	f.StringVar(&o.planOut, "plan-out", "", "write the plan to this `file`")
+}
+
+// planned is what commands that plan print.
+type planned struct {
+	PlanHash   artifact.Digest       `json:"plan_hash"`
+	Plan       action.Plan           `json:"plan"`
+	Candidates []knowngood.Candidate `json:"candidates,omitempty"`
+	Applied    bool                  `json:"applied"`
+	State      incident.State        `json:"state"`
+	Steps      []incident.StepState  `json:"steps,omitempty"`
+}
+
+// settle shows a plan, writes it out and carries it out, as the flags say.
+func (s *session) settle(ctx context.Context, o planOptions, inc *incident.Incident, out planned, extra ...evidence.Draft) error {
+	out.PlanHash, out.State = out.Plan.Hash(), inc.State
+	if o.planOut != "" {
+		data, err := json.MarshalIndent(out.Plan, "", "  ")
+		if err != nil {
+			return fmt.Errorf("encode plan: %w", err)
+		}
+		if err := fsop.WriteFileAtomic(o.planOut, append(data, '\n'), 0o600); err != nil {
+			return fault.New(fault.Incomplete, "write plan: %w", err)
+		}
+	}
+	if !o.apply {
+		return s.print(out, func(p *printer) {
+			printPlan(p, out)
+			p.printf("nothing was changed; to carry it out: add --apply\n")
+		})
+	}
+	if err := s.responder().Apply(ctx, out.Plan, extra...); err != nil {
+		return err
+	}
+	after, err := s.fold(ctx, inc.ID)
+	if err != nil {
+		return err
+	}
+	out.Applied, out.State = true, after.State
+	if state := after.Plan(out.PlanHash); state != nil {
+		out.Steps = state.Steps
+	}
+	return s.print(out, func(p *printer) {
+		for _, step := range out.Steps {
+			p.printf("%-8s  %-14s  %s\n", step.Status, step.ID, oneLine(step.Observation.Detail))
+		}
+		for _, r := range out.Plan.Remarks {
+			p.printf("note      %s\n", oneLine(r))
+		}
+		p.printf("%s is %s\n", inc.ID, out.State)
+	})
+}
+
+func printPlan(p *printer, out planned) {
+	p.printf("plan %s: %s of %s (%s)\n", short(out.PlanHash.String()), out.Plan.Action, artifact.Quote(out.Plan.Model), artifact.Quote(out.Plan.Target))
+	for n, step := range out.Plan.Steps {
+		p.printf("%2d  %s\n      target  %s\n      done when  %s\n", n+1, oneLine(step.Summary), artifact.Quote(step.Target), oneLine(step.Post))
+		if step.Inverse != nil {
+			p.printf("      taken back by  %s\n", oneLine(step.Inverse.Summary))
+		}
+	}
+	printCandidates(p, out.Candidates)
+	for _, r := range out.Plan.Remarks {
+		p.printf("note  %s\n", oneLine(r))
+	}
+}
+
+func printCandidates(p *printer, list []knowngood.Candidate) {
+	for _, c := range list {
+		p.printf("version %s  %s", artifact.Quote(c.Ref), c.Verdict)
+		if !c.VouchedAt.IsZero() {
+			p.printf("  vouched for since %s (%s)", stamp(c.VouchedAt), artifact.Quote(c.VouchedBy))
+		}
+		for _, r := range c.Refusals {
+			p.printf("\n      refused: %s", oneLine(r))
+		}
+		p.printf("\n")
+	}
+}
+
+// driver returns the driver for the place that a model is served from.
+func (s *session) driver() (action.Driver, error) {
+	at := slices.IndexFunc(s.drivers, func(d action.Driver) bool { return d.Name() == "directory" })
+	if at < 0 {
+		return nil, fmt.Errorf("this program has no driver for directories")
+	}
+	return s.drivers[at], nil
+}

@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weightwarden/weightwarden/internal/agent"
+	"github.com/weightwarden/weightwarden/internal/check"
+	"github.com/weightwarden/weightwarden/internal/finding"
+	"github.com/weightwarden/weightwarden/internal/notify/webhook"
+)
+
+const watchLong = `Runs the check at once and then every check_interval_seconds, until it gets
+SIGTERM or SIGINT, and stops at once. What is new is sent to alert_webhook as
+{"text", "severity"}; an alert is kept in the state directory and tried again
+until it is delivered, over restarts too, and the same finding is not sent
+twice while it lasts.
+
+With -o json the outcome of every cycle is one line on standard output.`
+
+func newWatch(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use: "watch", Short: "Check at an interval and alert about what is new",
+		Long: watchLong, Args: cobra.NoArgs,
+		Example: "  weightwarden --config config.yaml --log-level info watch",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runWatch(cmd.Context(), g) },
+	}
+}
+
+func runWatch(ctx context.Context, g *globals) error {
+	return g.with(ctx, func(s *session) error {
+		if err := s.mustConfig(); err != nil {
+			return err
+		}
+		c, err := s.checker(ctx)
+		if err != nil {
+			return err
+		}
+		a := &agent.Agent{
+			Checker: c, Sender: webhook.Sender{}, Outbox: s.db.Outbox(), Memory: s.db.Documents(),
+			Interval: s.conf.CheckInterval, Target: s.conf.AlertWebhook,
+			MinSeverity: max(s.conf.Alerts.MinSeverity, finding.Low), Log: g.log(),
+		}
+		if g.json() {
+			a.Report = func(r *check.Report) { _ = g.printLine(r) }
+		}
+		return a.Run(ctx)
+	})
+}
