@@ -7,13 +7,6 @@
 // environment to the system packages it may include.
 package pyenv
 
-import (
-	"context"
-	"time"
-
-	"github.com/weightwarden/weightwarden/internal/indicator"
-)
-
 // Source is the source of the indicators this package makes.
 const Source = "python_dependencies"
 
@@ -55,17 +48,4 @@ type Environment struct {
 	Packages []Package `json:"packages"`
 	// Problems is sorted by path.
 	Problems []Problem `json:"problems,omitempty"`
-}
-
-// Find returns the environments of a host.
-func Find(ctx context.Context, root string, getenv func(string) string) []string { return nil }
-
-// Read returns what is installed in dir, the root of an environment or a
-// site-packages directory. What could not be read is a problem of the
-// environment, never an error.
-func Read(ctx context.Context, dir string) *Environment { return &Environment{Root: dir} }
-
-// Check compares what is installed with what is wanted.
-func Check(envs []*Environment, want map[string]string, at time.Time) []indicator.Indicator {
-	return nil
 }
