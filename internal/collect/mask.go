@@ -10,8 +10,8 @@ const masked = "***"
 
 var (
 	// secretName is a name, of an option or a variable, whose value is a
-	// secret.
-	secretName = regexp.MustCompile(`(?i)(token|secret|passw|passphrase|credential|api[-_.]?key|access[-_.]?key|private[-_.]?key|signing[-_.]?key|encryption[-_.]?key|[-_.]auth|^-*auth|bearer|session|cookie|signature|^-*pw$|[-_.]pw$)`)
+	// secret. "tokenizer" and "max-tokens" are none.
+	secretName = regexp.MustCompile(`(?i)(token($|[-_.])|secret|passw|passphrase|credential|api[-_.]?key|access[-_.]?key|private[-_.]?key|signing[-_.]?key|encryption[-_.]?key|[-_.]auth|^-*auth|bearer|session|cookie|^sig$|^-*pw$|[-_.]pw$)`)
 	// secretValue is a text that is a secret by its own form: the prefixes
 	// that well-known services give their tokens, and JSON web tokens.
 	secretValue = regexp.MustCompile(`\b(hf_|gh[pousr]_|github_pat_|glpat-|sk-|xox[abeprs]-|AKIA|ASIA|AIza|npm_|pypi-|ya29\.|eyJ)[A-Za-z0-9_.\-/+=]{8,}`)
@@ -19,6 +19,9 @@ var (
 	userInfo = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
 	// scheme is what follows an HTTP authentication scheme.
 	scheme = regexp.MustCompile(`(?i)\b(bearer|basic|token)\s+[A-Za-z0-9_.\-/+=]{6,}`)
+	// option is an option and its value inside an argument, such as the
+	// script of a shell.
+	option = regexp.MustCompile(`(--?[A-Za-z][A-Za-z0-9_.\-]*)(\s+)([^\s\-]\S*)`)
 	// assignment is name=value or name: value inside an argument.
 	assignment = regexp.MustCompile(`([A-Za-z0-9_.\-]+)(=|:\s*)([^\s&;,"']+|"[^"]*"|'[^']*')`)
 )
@@ -46,12 +49,19 @@ func MaskArgs(args []string) []string {
 func maskText(s string) string {
 	s = scheme.ReplaceAllString(s, "$1 "+masked)
 	s = userInfo.ReplaceAllString(s, "${1}"+masked+"@")
-	s = assignment.ReplaceAllStringFunc(s, func(m string) string {
-		part := assignment.FindStringSubmatch(m)
+	s = maskNamed(option, s)
+	s = maskNamed(assignment, s)
+	return secretValue.ReplaceAllString(s, "${1}"+masked)
+}
+
+// maskNamed masks the third group of pattern where the first is a name whose
+// value is a secret.
+func maskNamed(pattern *regexp.Regexp, s string) string {
+	return pattern.ReplaceAllStringFunc(s, func(m string) string {
+		part := pattern.FindStringSubmatch(m)
 		if !secretName.MatchString(part[1]) {
 			return m
 		}
 		return part[1] + part[2] + masked
 	})
-	return secretValue.ReplaceAllString(s, "${1}"+masked)
 }

@@ -108,4 +108,3 @@ func processName(proc string, pid int) string {
 	}
 	return fmt.Sprintf("%s (%d)", artifact.Quote(strings.TrimSuffix(string(name), "\n")), pid)
 }
-

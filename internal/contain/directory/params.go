@@ -81,11 +81,15 @@ func (p params) check(kind string) error {
 	if err := checkAbsolute(p.Serving); err != nil {
 		return err
 	}
-	if kind == kindMark || kind == kindUnmark {
+	switch kind {
+	case kindMark, kindUnmark:
 		if p.Work != "" {
 			return errors.New("a work directory in a step that marks")
 		}
 		return nil
+	case kindPrepare, kindStage, kindDiscard, kindExchange, kindBack:
+	default:
+		return noSuchKind(kind)
 	}
 	if err := errors.Join(checkAbsolute(p.Work), checkAbsolute(p.Place)); err != nil {
 		return err

@@ -27,11 +27,11 @@ const (
 )
 
 func (p params) position(s scene) position {
-	old, gone := p.Displaced, s.newcomer.IsZero()
+	old := p.Displaced
 	switch {
-	case gone && s.serving == old && s.place.IsZero() && s.aside.IsZero():
-		return before // nothing prepared yet, or taken back
-	case gone:
+	case s.serving == old && s.place.IsZero() && s.aside.IsZero():
+		return before // the newcomer is not made yet, or is being discarded
+	case s.newcomer.IsZero():
 		return elsewhere
 	case s == scene{serving: old, place: s.newcomer, newcomer: s.newcomer}:
 		return before
@@ -69,7 +69,7 @@ func (d *Driver) forward(ctx context.Context, p params) error {
 	switch {
 	case at == elsewhere:
 		return conflict(p.moved(s))
-	case at == before && s.newcomer.IsZero():
+	case at == before && s.place.IsZero():
 		return fault.New(fault.Conflict, "there is nothing at %s yet", artifact.Quote(p.Place)).WithHint("execute the step before this one")
 	case at == before || at == leaving:
 		if err := p.still(ctx, p.Place, s.newcomer); err != nil {

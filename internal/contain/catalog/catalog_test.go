@@ -1,0 +1,31 @@
+package catalog_test
+
+import (
+	"os"
+	"path"
+	"reflect"
+	"testing"
+
+	"github.com/weightwarden/weightwarden/internal/contain/catalog"
+)
+
+func TestEveryDriverIsListed(t *testing.T) {
+	listed := map[string]bool{"catalog": true}
+	names := map[string]bool{}
+	for _, d := range catalog.All(nil) {
+		listed[path.Base(reflect.TypeOf(d).Elem().PkgPath())] = true
+		if d.Name() == "" || names[d.Name()] {
+			t.Errorf("driver name %q is empty or given twice", d.Name())
+		}
+		names[d.Name()] = true
+	}
+	entries, err := os.ReadDir("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && !listed[e.Name()] {
+			t.Errorf("package %s is not in catalog.All", e.Name())
+		}
+	}
+}
