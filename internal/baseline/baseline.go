@@ -3,10 +3,10 @@
 package baseline
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
@@ -53,12 +53,13 @@ const kind = "baseline"
 // Loading returns it wrapped in an Untrusted fault.
 var ErrAltered = fmt.Errorf("the stored baseline is not the one that was recorded")
 
-// document is the stored form.
+// document is the stored form. The manifest is text, since its own encoding is
+// exact to the byte.
 type document struct {
-	Version  int             `json:"version"`
-	Model    string          `json:"model"`
-	Path     string          `json:"path"`
-	Manifest json.RawMessage `json:"manifest"`
+	Version  int    `json:"version"`
+	Model    string `json:"model"`
+	Path     string `json:"path"`
+	Manifest string `json:"manifest"`
 }
 
 // Load returns the baseline that holds for the model. It fails with a
@@ -107,7 +108,7 @@ func decode(raw []byte) (*manifest.Manifest, error) {
 	if doc.Version != 1 {
 		return nil, fmt.Errorf("read baseline: version %d", doc.Version)
 	}
-	return manifest.Decode(bytes.NewReader(doc.Manifest), manifest.Limits{})
+	return manifest.Decode(strings.NewReader(doc.Manifest), manifest.Limits{})
 }
 
 // Save makes m the baseline of the model. A manifest with problems is an
@@ -123,7 +124,7 @@ func (s Store) Save(ctx context.Context, set trust.BaselineSet, m *manifest.Mani
 	if err != nil {
 		return fmt.Errorf("encode baseline: %w", err)
 	}
-	doc, err := json.Marshal(document{1, set.Model, set.Path, body})
+	doc, err := json.Marshal(document{1, set.Model, set.Path, string(body)})
 	if err != nil {
 		return fmt.Errorf("encode baseline: %w", err)
 	}

@@ -227,4 +227,3 @@ func runBaselineDiff(ctx context.Context, g *globals, id string) error {
 		return outcome(len(out.Changes) > 0, false, len(out.Problems) > 0)
 	})
 }
-

@@ -106,8 +106,10 @@ func (s *session) assess(ctx context.Context, inc *incident.Incident, m config.M
 	}
 	a := &assess.Assessor{
 		Vault: s.vault, Full: full, Now: s.Now, Known: known,
-		Sources:  s.volatile(m),
-		Record:   func(ctx context.Context, kind string, body any) error { return r.Record(ctx, inc.ID, r.Draft(kind, body)) },
+		Sources: s.volatile(m),
+		Record: func(ctx context.Context, kind string, body any) error {
+			return r.Record(ctx, inc.ID, r.Draft(kind, body))
+		},
 		Progress: func(what string) { progress.line("capturing %s", artifact.Quote(what)) },
 	}
 	return a.Run(ctx, m.Model, base, state)

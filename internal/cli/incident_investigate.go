@@ -9,6 +9,7 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/action"
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/contain/directory"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/hunt"
@@ -83,10 +84,14 @@ func runInvestigate(ctx context.Context, g *globals, o investigateOptions, id st
 // has put it, else its serving path.
 func suspectPath(inc *incident.Incident, model, serving string) string {
 	path := serving
-	for _, plan := range inc.Plans {
+	for n := range inc.Plans {
+		plan := &inc.Plans[n]
+		if plan.Action != action.Isolate || plan.Model != model || !plan.Finished() {
+			continue
+		}
 		for _, step := range plan.Steps {
-			if plan.Action == action.Isolate && plan.Model == model && step.Kind == "exchange" && step.Status == incident.StepDone {
-				path = plan.Observed["quarantine"]
+			if step.Kind == directory.KindPrepare {
+				path = step.Target
 			}
 		}
 	}

@@ -31,7 +31,9 @@ const MarkerName = "COMPROMISED.txt"
 
 // The kinds of step.
 const (
-	kindPrepare  = "prepare"       // make the marker directory
+	// KindPrepare makes the marker directory. Its target is where the model
+	// is after the exchange that follows it.
+	KindPrepare  = "prepare"
 	kindStage    = "stage"         // copy the verified version
 	kindExchange = "exchange"      // put either in the serving path's place
 	kindBack     = "exchange_back" // inverse of exchange
@@ -90,7 +92,7 @@ func (d *Driver) Execute(ctx context.Context, s action.Step) error {
 // executeIn is Execute for the kinds that need the work directory.
 func (d *Driver) executeIn(ctx context.Context, kind string, p params) error {
 	switch kind {
-	case kindPrepare, kindStage:
+	case KindPrepare, kindStage:
 		return build(ctx, p)
 	case kindDiscard:
 		return discard(ctx, p)
@@ -112,7 +114,7 @@ func (d *Driver) Observe(ctx context.Context, s action.Step) (action.Observation
 		return action.Observation{}, err
 	}
 	switch s.Kind {
-	case kindPrepare, kindStage:
+	case KindPrepare, kindStage:
 		return observeBuilt(ctx, p)
 	case kindDiscard:
 		return observeDiscarded(ctx, p)

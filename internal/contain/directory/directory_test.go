@@ -72,7 +72,9 @@ func tree(dir string) map[string]string {
 	return files
 }
 
-func (s store) marker() map[string]string { return map[string]string{MarkerName: markerText(s.request)} }
+func (s store) marker() map[string]string {
+	return map[string]string{MarkerName: markerText(s.request)}
+}
 
 func (s store) serves(t testing.TB, want map[string]string) {
 	t.Helper()

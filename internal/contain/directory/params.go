@@ -87,7 +87,7 @@ func (p params) check(kind string) error {
 			return errors.New("a work directory in a step that marks")
 		}
 		return nil
-	case kindPrepare, kindStage, kindDiscard, kindExchange, kindBack:
+	case KindPrepare, kindStage, kindDiscard, kindExchange, kindBack:
 	default:
 		return noSuchKind(kind)
 	}

@@ -55,7 +55,7 @@ func (d *Driver) Isolate(ctx context.Context, r action.Request) (action.Draft, e
 	return action.Draft{
 		Observed: observed(p),
 		Steps: []action.Step{
-			p.step(kindPrepare, p.Place, "make a directory that holds only "+MarkerName,
+			p.step(KindPrepare, p.Place, "make a directory that holds only "+MarkerName,
 				artifact.Quote(p.Place)+" holds exactly "+MarkerName),
 			p.step(kindExchange, serving, "exchange the model directory with it; the model stays, unchanged, at "+artifact.Quote(p.Place),
 				fmt.Sprintf("%s holds exactly %s, and %s is the directory %s", artifact.Quote(serving), MarkerName, artifact.Quote(p.Place), id)),
@@ -126,7 +126,7 @@ func (d *Driver) mark(r action.Request, serving, text string) (action.Draft, err
 }
 
 var inverses = map[string]struct{ kind, summary, post string }{
-	kindPrepare:  {kindDiscard, "remove the directory again, if it is still as it was made", "there is nothing at %s"},
+	KindPrepare:  {kindDiscard, "remove the directory again, if it is still as it was made", "there is nothing at %s"},
 	kindStage:    {kindDiscard, "remove the copy again, if it is still as it was made", "there is nothing at %s"},
 	kindExchange: {kindBack, "exchange back, if both are still as they were left", "%s is what it was before the exchange"},
 	kindMark:     {kindUnmark, "remove the marker, if it is still as it was written", "there is nothing at %s"},

@@ -1,0 +1,241 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/fsop"
+	"github.com/weightwarden/weightwarden/internal/incident"
+	"github.com/weightwarden/weightwarden/internal/message"
+	"github.com/weightwarden/weightwarden/internal/report"
+	"github.com/weightwarden/weightwarden/internal/timeline"
+)
+
+// events returns an incident and its timeline, with the lines of actions logs
+// merged in.
+func (s *session) events(ctx context.Context, id string, actionsLogs []string) (*incident.Incident, []timeline.Event, error) {
+	inc, err := s.fold(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	entries, err := s.ledger.Entries(ctx, id, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	sources := [][]timeline.Event{timeline.FromEntries(entries)}
+	for _, path := range actionsLogs {
+		events, err := s.actionsLog(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		sources = append(sources, events)
+	}
+	return inc, timeline.Merge(sources...), nil
+}
+
+// actionsLog reads a log in the guide's form. Lines that are no events are
+// said on stderr.
+func (s *session) actionsLog(path string) ([]timeline.Event, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fault.New(fault.Incomplete, "read actions log: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	events, skipped, err := timeline.ReadActionsLog(f, timeline.Limits{})
+	for _, line := range skipped {
+		_, _ = fmt.Fprintf(s.Stderr, "weightwarden: %s: no event: %s\n", artifact.Quote(path), oneLine(line))
+	}
+	if err != nil {
+		return nil, fault.New(fault.Incomplete, "read actions log %s: %w", artifact.Quote(path), err)
+	}
+	return events, nil
+}
+
+func newIncidentTimeline(g *globals) *cobra.Command {
+	var logs []string
+	cmd := &cobra.Command{
+		Use: "timeline ID", Short: "What happened when, oldest first", Args: cobra.ExactArgs(1),
+		Example: "  weightwarden incident timeline INC-20261123-ABCDEFGH --actions-log actions.log",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return g.with(cmd.Context(), func(s *session) error {
+				_, events, err := s.events(cmd.Context(), args[0], logs)
+				if err != nil {
+					return err
+				}
+				return g.print(events, func(p *printer) {
+					for _, line := range timeline.Lines(events) {
+						p.printf("%s\n", oneLine(line))
+					}
+				})
+			})
+		},
+	}
+	cmd.Flags().StringArrayVar(&logs, "actions-log", nil, "merge in this `file` with lines of the form \"[time] text\" (repeatable)")
+	return cmd
+}
+
+type reportOptions struct {
+	format, file string
+	actionsLogs  []string
+}
+
+func (o *reportOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.format, "format", "", "json or markdown (default markdown; json with -o json)")
+	f.StringVarP(&o.file, "file", "f", "", "write the report to this `file`")
+	f.StringArrayVar(&o.actionsLogs, "actions-log", nil, "merge in this `file` with lines of the form \"[time] text\" (repeatable)")
+}
+
+func newIncidentReport(g *globals) *cobra.Command {
+	var o reportOptions
+	cmd := &cobra.Command{
+		Use: "report ID", Short: "The report on an incident", Args: cobra.ExactArgs(1),
+		Long: `Writes the report from the record alone: timeline, findings, evidence, what was
+done and how it was observed, and recommendations, each with what it follows from.`,
+		Example: "  weightwarden incident report INC-20261123-ABCDEFGH --format markdown -f report.md",
+		RunE:    func(cmd *cobra.Command, args []string) error { return runReport(cmd.Context(), g, o, args[0]) },
+	}
+	o.addFlags(cmd.Flags())
+	return cmd
+}
+
+func runReport(ctx context.Context, g *globals, o reportOptions, id string) error {
+	if o.format == "" {
+		o.format = "markdown"
+		if g.json() {
+			o.format = "json"
+		}
+	}
+	if !slices.Contains([]string{"json", "markdown"}, o.format) {
+		return usage("--format: no format %.40q: use json or markdown", o.format)
+	}
+	return g.with(ctx, func(s *session) error {
+		inc, events, err := s.events(ctx, id, o.actionsLogs)
+		if err != nil {
+			return err
+		}
+		c := report.NewCase(inc, events, s.Now(), s.vault.Dir())
+		write := report.WriteMarkdown
+		if o.format == "json" {
+			write = report.WriteJSON
+		}
+		if o.file == "" {
+			return write(g.Stdout, c)
+		}
+		var text strings.Builder
+		if err := write(&text, c); err != nil {
+			return err
+		}
+		if err := fsop.WriteFileAtomic(o.file, []byte(text.String()), 0o600); err != nil {
+			return fault.New(fault.Incomplete, "write report: %w", err)
+		}
+		return nil
+	})
+}
+
+type messageOptions struct {
+	sets []string
+	file string
+}
+
+func (o *messageOptions) addFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.sets, "set", nil, "`field=value` for a field that the record does not know (repeatable)")
+	f.StringVar(&o.file, "to-file", "", "write the message to this `file` instead of standard output")
+}
+
+func newIncidentMessage(g *globals) *cobra.Command {
+	var o messageOptions
+	cmd := &cobra.Command{
+		Use: "message ID TEMPLATE", Short: "Render a message to people from the record", Args: cobra.ExactArgs(2),
+		Long: `Renders a template from the record: initial_alert, stakeholder_update,
+post_incident_report, or one of the file under templates: in the configuration.
+What the record does not know is printed as UNKNOWN with the time by which it
+follows, and listed on standard error. What was rendered is in the record.`,
+		Example: "  weightwarden incident message INC-20261123-ABCDEFGH initial_alert --set service_impact=\"answers may be wrong\"",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runMessage(cmd.Context(), g, o, args[0], args[1])
+		},
+	}
+	o.addFlags(cmd.Flags())
+	return cmd
+}
+
+func runMessage(ctx context.Context, g *globals, o messageOptions, id, name string) error {
+	overrides := map[string]string{}
+	for _, set := range o.sets {
+		field, value, ok := strings.Cut(set, "=")
+		if !ok {
+			return usage("--set: %.60q is not of the form field=value", set)
+		}
+		overrides[field] = value
+	}
+	return g.with(ctx, func(s *session) error {
+		templates, err := s.templates()
+		if err != nil {
+			return err
+		}
+		t, err := templates.Get(name)
+		if err != nil {
+			return err
+		}
+		inc, events, err := s.events(ctx, id, nil)
+		if err != nil {
+			return err
+		}
+		m, err := message.Render(t, inc, timeline.Lines(events), s.Now(), overrides)
+		if err != nil {
+			return err
+		}
+		if err := s.recordMessage(ctx, inc, m); err != nil {
+			return err
+		}
+		for _, field := range m.Open {
+			_, _ = fmt.Fprintf(g.Stderr, "open: %s\n", oneLine(field))
+		}
+		if o.file != "" {
+			return fsop.WriteFileAtomic(o.file, []byte(m.Text()), 0o600)
+		}
+		return g.print(m, func(p *printer) { p.printf("%s", m.Text()) })
+	})
+}
+
+func (s *session) recordMessage(ctx context.Context, inc *incident.Incident, m message.Rendered) error {
+	number := 1
+	for _, earlier := range inc.Messages {
+		if earlier.Template == m.Template {
+			number++
+		}
+	}
+	r, text := s.responder(), m.Text()
+	return r.Record(ctx, inc.ID, r.Draft(incident.KindMessage, incident.Message{
+		Template: m.Template, Number: number, SHA256: artifact.SHA256Of([]byte(text)), Open: m.Open, Text: text,
+	}))
+}
+
+// templates returns the built-in templates with the configured ones over them.
+func (s *session) templates() (message.Set, error) {
+	set := message.Default()
+	if s.conf.Templates == "" {
+		return set, nil
+	}
+	f, err := os.Open(s.conf.Templates)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "open templates: %w", err)
+	}
+	own, err := message.Load(s.conf.Templates, f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	for name, t := range own {
+		set[name] = t
+	}
+	return set, nil
+}
