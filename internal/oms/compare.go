@@ -21,7 +21,8 @@ type comparison struct {
 	inside   pathSet // files of the signature itself
 	listed   map[string]bool
 	files    map[string]artifact.File
-	problems map[string]manifest.Problem
+	unread   map[string]manifest.Problem // files without a digest
+	unlisted map[string]manifest.Problem // directories, or what might be one
 	root     *os.Root
 	rootName func(string) string // a path of the model as root has it
 }
@@ -30,7 +31,7 @@ type comparison struct {
 func (v *verification) compare(ctx context.Context, c *claims, inside []string) error {
 	m, err := manifest.Take(ctx, v.path, manifest.Options{Workers: v.Workers, Progress: v.Progress})
 	if err != nil {
-		return v.unread(ctx, err)
+		return v.noModel(ctx, err)
 	}
 	if c.single && !v.isDir {
 		c.files[0].path = filepath.Base(v.path)
@@ -39,20 +40,20 @@ func (v *verification) compare(ctx context.Context, c *claims, inside []string) 
 	cmp.ignore = newPathSet(slices.Concat(v.IgnorePaths, c.ignore, c.git(v.isDir)))
 	cmp.index(m)
 	if cmp.root, cmp.rootName, err = openModel(v.path, v.isDir); err != nil {
-		return v.unread(ctx, err)
+		return v.noModel(ctx, err)
 	}
-	defer cmp.root.Close() //nolint:errcheck // opened for reading
+	defer cmp.root.Close()
 	for _, f := range c.files {
 		if err := cmp.claim(ctx, f); err != nil {
 			return err
 		}
 	}
-	cmp.unlisted(m)
+	cmp.rest(m)
 	cmp.finish()
 	return nil
 }
 
-func (v *verification) unread(ctx context.Context, err error) error {
+func (v *verification) noModel(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -92,10 +93,14 @@ func (c *comparison) index(m *manifest.Manifest) {
 	for _, f := range m.Files {
 		c.files[f.Path] = f
 	}
-	c.problems = make(map[string]manifest.Problem, len(m.Problems))
+	c.unread, c.unlisted = map[string]manifest.Problem{}, map[string]manifest.Problem{}
 	for _, p := range m.Problems {
-		if p.Kind != manifest.Name {
-			c.problems[p.Path] = p
+		switch p.Kind {
+		case manifest.Unreadable, manifest.Unstable:
+			c.unread[p.Path] = p
+		case manifest.Walk:
+			c.unlisted[p.Path] = p
+		default:
 		}
 	}
 }
@@ -123,7 +128,7 @@ func (c *comparison) claim(ctx context.Context, want claim) error {
 	case f.Kind != artifact.Symlink && f.Kind != artifact.Regular:
 		c.mismatch(want.path, KindModified, expected, artifact.Digest{})
 	case f.Kind == artifact.Regular && f.Digest.IsZero():
-		c.unreadable(c.problems[want.path])
+		c.unreadable(c.unread[want.path])
 	case f.Kind == artifact.Regular && want.plainSHA256():
 		c.covered(f)
 		if f.Digest != expected {
@@ -145,7 +150,7 @@ func (c *comparison) covered(f artifact.File) {
 // listed.
 func (c *comparison) hidden(path string) bool {
 	for p := path; ; p = p[:strings.LastIndexByte(p, '/')] {
-		if problem, ok := c.problems[p]; ok {
+		if problem, ok := c.unlisted[p]; ok {
 			c.unreadable(problem)
 			return true
 		}
@@ -186,8 +191,8 @@ func (c *comparison) content(ctx context.Context, want claim, f artifact.File) e
 	return nil
 }
 
-// unlisted goes through what is on disk and not in the claims.
-func (c *comparison) unlisted(m *manifest.Manifest) {
+// rest goes through what is on disk and not in the claims.
+func (c *comparison) rest(m *manifest.Manifest) {
 	for _, f := range m.Files {
 		empty := c.claims.emptyHidden && f.Kind == artifact.Regular && f.Size == 0
 		switch {

@@ -44,7 +44,7 @@ func readClaim(ctx context.Context, root *os.Root, path string, want claim) (con
 	if err != nil {
 		return content{}, err
 	}
-	defer f.Close() //nolint:errcheck // opened for reading
+	defer f.Close()
 	before, err := f.Stat()
 	if err != nil {
 		return content{}, err

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -102,6 +103,9 @@ func validWith(h crypto.Hash, pub crypto.PublicKey, message, sig []byte) bool {
 // case hex, of the key as a PEM block of type PUBLIC KEY. It is computed from
 // the key, whatever else the file it came from holds.
 func KeyHint(pub crypto.PublicKey) (string, error) {
+	if key, ok := pub.(*ecdsa.PublicKey); ok && key == nil {
+		return "", errors.New("encode public key: there is none")
+	}
 	der, err := x509.MarshalPKIXPublicKey(pub)
 	if err != nil {
 		return "", fmt.Errorf("encode public key: %w", err)

@@ -55,7 +55,7 @@ func (f finder) find(given string) (*located, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open model: %w", cause(err))
 	}
-	defer root.Close() //nolint:errcheck // opened for reading
+	defer root.Close()
 	tree := tree{root: root, lim: f.lim}
 	if tree.has(bundleName) {
 		data, err := tree.read(bundleName, f.lim.Bundle)
@@ -112,11 +112,11 @@ func (f finder) place(l *located, dir string) {
 
 // insideModel returns where path is in the directory model, if it is.
 func insideModel(model, path string) (string, bool) {
-	realModel, err := real(model)
+	realModel, err := resolve(model)
 	if err != nil {
 		return "", false
 	}
-	realDir, err := real(filepath.Dir(path))
+	realDir, err := resolve(filepath.Dir(path))
 	if err != nil {
 		return "", false
 	}
@@ -127,7 +127,7 @@ func insideModel(model, path string) (string, bool) {
 	return filepath.ToSlash(rel), true
 }
 
-func real(path string) (string, error) {
+func resolve(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
@@ -202,7 +202,7 @@ func (t tree) readAll(name string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // opened for reading
+	defer f.Close()
 	if now, err := f.Stat(); err != nil || !os.SameFile(info, now) {
 		return nil, errors.Join(errors.New("it was replaced while it was opened"), err)
 	}

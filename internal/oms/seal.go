@@ -91,7 +91,7 @@ func (l *listing) statement(name string, links bool) ([]byte, error) {
 func signingMaterial(key crypto.Signer, chain []*x509.Certificate) (jsonMaterial, error) {
 	m := jsonMaterial{TlogEntries: []struct{}{}}
 	if key == nil {
-		return m, fault.New(fault.Invalid, "no key is given")
+		return m, fault.New(fault.Invalid, "no key is given").WithHint("name one with --private-key")
 	}
 	pub, _, ok := curveHash(key.Public())
 	if !ok {
@@ -104,7 +104,8 @@ func signingMaterial(key crypto.Signer, chain []*x509.Certificate) (jsonMaterial
 		return m, err
 	}
 	if !pub.Equal(chain[0].PublicKey) {
-		return m, fault.New(fault.Invalid, "the first certificate is not that of the key")
+		return m, fault.New(fault.Invalid, "the first certificate is not that of the key").
+			WithHint("give the signing certificate that was issued for this key")
 	}
 	m.Chain = &jsonChain{}
 	for _, c := range chain {

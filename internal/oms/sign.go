@@ -198,7 +198,7 @@ func linked(ctx context.Context, model string, f artifact.File, allowed bool) (a
 	if err != nil {
 		return f, unopened(err)
 	}
-	defer root.Close() //nolint:errcheck // opened for reading
+	defer root.Close()
 	got, err := readClaim(ctx, root, f.Path, claim{})
 	if err != nil {
 		return f, fault.New(fault.Invalid, "%s is a link that cannot be signed: %w", artifact.Quote(f.Path), cause(err))

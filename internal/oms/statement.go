@@ -3,6 +3,7 @@ package oms
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
@@ -299,10 +300,8 @@ func (c *claims) checkName(name string, files int) error {
 // parse checks the algorithm of a resource against the one or two spellings it
 // may have, and returns its digest.
 func (d descriptor) parse(alg artifact.Algorithm, spellings ...string) (artifact.Digest, error) {
-	for _, s := range spellings {
-		if d.algorithm == s {
-			return parseHex(alg, d.digest)
-		}
+	if slices.Contains(spellings, d.algorithm) {
+		return parseHex(alg, d.digest)
 	}
 	return artifact.Digest{}, fmt.Errorf("file %.80q: algorithm %.40q: %w", d.name, d.algorithm, ErrRefused)
 }

@@ -149,7 +149,7 @@ func readKeyFile(path string) ([]byte, error) {
 		return nil, fault.New(fault.Incomplete, "read key %s: %w", artifact.Quote(path), cause(err)).
 			WithHint("check who may read the file")
 	}
-	defer f.Close() //nolint:errcheck // opened for reading
+	defer f.Close()
 	data, err := readRegular(f)
 	if err != nil {
 		return nil, fault.New(fault.Incomplete, "read key %s: %w", artifact.Quote(path), cause(err))

@@ -68,7 +68,7 @@ func loadStateKey(dir string) (evidence.SigningKey, error) {
 	if err != nil {
 		return evidence.SigningKey{}, fmt.Errorf("open: %w", cause(err))
 	}
-	defer f.Close() //nolint:errcheck // opened for reading
+	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
 		return evidence.SigningKey{}, cause(err)
