@@ -65,7 +65,7 @@ type headers struct {
 	found Metadata
 	seen  map[string]bool
 	last  string // key of the header that a folded line goes on with
-	err   error // the first trouble
+	err   error  // the first trouble
 }
 
 func (h *headers) trouble(format string, args ...any) {
