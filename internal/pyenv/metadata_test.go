@@ -162,7 +162,7 @@ func FuzzReadMetadata(f *testing.F) {
 // Promise: the normal form is stable, the same version as what it was made
 // from, and no longer affected by trailing zeros of the release.
 func FuzzNormalizeVersion(f *testing.F) {
-	for _, v := range []string{"1.0", "v1!2.0rc1.post2.dev3+Ubuntu-01", "1.0-1", " 1.0.preview "} {
+	for _, v := range []string{"1.0", "v1!2.0rc1.post2.dev3+Ubuntu-01", "1.0-1", " 1.0.preview ", strings.Repeat("1", 255) + "c"} {
 		f.Add(v)
 	}
 	f.Fuzz(func(t *testing.T, in string) {

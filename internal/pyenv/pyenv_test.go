@@ -33,7 +33,7 @@ func put(t *testing.T, dir, name, text string) {
 	}
 }
 
-// installed makes an environment with the packages given as name, version, …
+// installed makes an environment with the packages given as name, version, name, version.
 func installed(t *testing.T, packages ...string) string {
 	t.Helper()
 	dir := t.TempDir()

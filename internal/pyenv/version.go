@@ -16,14 +16,18 @@ var pep440 = regexp.MustCompile(`(?i)^\s*v?(?:([0-9]+)!)?([0-9]+(?:\.[0-9]+)*)` 
 var phases = map[string]string{"alpha": "a", "a": "a", "beta": "b", "b": "b", "preview": "rc", "pre": "rc", "c": "rc", "rc": "rc"}
 
 // NormalizeVersion returns version in the normal form of PEP 440, and whether
-// it is a version by PEP 440 at all. What is not, or is longer than 256 bytes,
-// comes back unchanged.
+// it is a version by PEP 440 at all. What is not, or is longer than 256 bytes
+// before or after, comes back unchanged.
 func NormalizeVersion(version string) (string, bool) {
 	m, release := parse(version)
 	if m == nil {
 		return version, false
 	}
-	return assemble(m, release), true
+	normal := assemble(m, release)
+	if len(normal) > maxName { // it may be longer: 1c is 1rc0
+		return version, false
+	}
+	return normal, true
 }
 
 // parse returns the groups of pep440 and the numbers of the release, or nil.
