@@ -1,6 +1,9 @@
 package hunt
 
-import "strings"
+import (
+	"encoding/binary"
+	"strings"
+)
 
 // matcher finds the literals of all rules in one pass. It looks at every
 // second byte pair only: of each literal the pairs at anchor and anchor+1 are
@@ -43,21 +46,36 @@ func newMatcher(rules []Rule) *matcher {
 // find calls hit for every literal in text that starts in [from, to), in the
 // order of their anchors. The literal must lie in text as a whole.
 func (m *matcher) find(text []byte, from, to int, hit func(rule, at int)) {
-	end := min(to+m.longest, len(text)) - 1
-	for i := from &^ 1; i < end; i += 2 {
-		mask := m.pairs[uint16(text[i])|uint16(text[i+1])<<8]
-		if mask == 0 {
+	end := min(to+m.longest, len(text))
+	i := from &^ 1
+	for ; i+8 <= end; i += 8 {
+		// Four pairs at once: most text holds none of interest.
+		w := binary.LittleEndian.Uint64(text[i:])
+		if m.pairs[uint16(w)]|m.pairs[uint16(w>>16)]|m.pairs[uint16(w>>32)]|m.pairs[uint16(w>>48)] != 0 {
+			for n := range 4 {
+				m.check(text, i+2*n, from, to, hit)
+			}
+		}
+	}
+	for ; i+1 < end; i += 2 {
+		m.check(text, i, from, to, hit)
+	}
+}
+
+// check calls hit for the literals of which the pair at i is a part.
+func (m *matcher) check(text []byte, i, from, to int, hit func(rule, at int)) {
+	mask := m.pairs[uint16(text[i])|uint16(text[i+1])<<8]
+	if mask == 0 {
+		return
+	}
+	for n := range m.literals {
+		if mask&(1<<(n%buckets)) == 0 {
 			continue
 		}
-		for n := range m.literals {
-			if mask&(1<<(n%buckets)) == 0 {
-				continue
-			}
-			l := &m.literals[n]
-			for _, at := range [2]int{i - l.anchor, i - l.anchor - 1} {
-				if at >= from && at < to && l.at(text, at) {
-					hit(n, at)
-				}
+		l := &m.literals[n]
+		for _, at := range [2]int{i - l.anchor, i - l.anchor - 1} {
+			if at >= from && at < to && l.at(text, at) {
+				hit(n, at)
 			}
 		}
 	}

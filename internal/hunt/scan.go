@@ -138,7 +138,7 @@ func (s *scanner) hit(text []byte, rule, at int) {
 		s.result.Suppressed++
 		return
 	}
-	before, after := around(text, at)
+	before, after := around(text, at, s.base > 0)
 	shown := show(before, after, s.lim.Text)
 	s.result.Findings = append(s.result.Findings, Hit{
 		Rule: rules[rule].ID, Title: rules[rule].Title, Severity: rules[rule].Severity,
@@ -162,9 +162,10 @@ type part struct {
 }
 
 // around returns what the line at the place at holds before and from there.
-func around(text []byte, at int) (before, after part) {
+// More says that there is something before text.
+func around(text []byte, at int, more bool) (before, after part) {
 	from, to := max(0, at-lookBehind), min(len(text), at+lookAhead)
-	before, after = part{text[from:at], from > 0}, part{text[at:to], to < len(text)}
+	before, after = part{text[from:at], from > 0 || more}, part{text[at:to], to < len(text)}
 	if i := bytes.LastIndexByte(before.text, '\n'); i >= 0 {
 		before = part{before.text[i+1:], false}
 	}

@@ -56,7 +56,7 @@ func TestScan(t *testing.T) {
 		{"escaped_line_break", `{"cmd":"true\ncurl http://x"}`, []place{{"002", 1, 14}}},
 		{"signing_key", "using cosign_key from env\n", []place{{"007", 1, 6}}},
 		{"token", "A\nB\nID-TOKEN\n", []place{{"008", 3, 7}}},
-		{"one_hit_per_line_and_rule", "token token\ntoken\n", []place{{"008", 1, 0}, {"008", 2, 12}}},
+		{"one_hit_per_line_and_rule", "token=token\ntoken\n", []place{{"008", 1, 0}, {"008", 2, 12}}},
 		{"several_rules_in_one_line", "curl -H token base64", []place{{"002", 1, 0}, {"004", 1, 14}, {"008", 1, 8}}},
 		{"crlf", "a\r\ntoken\r\n", []place{{"008", 2, 3}}},
 		{"nul_and_invalid_utf8", "\x00\xff\xfe\ntok\x00en\n\x00token\x80\n", []place{{"008", 3, 12}}},

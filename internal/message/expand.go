@@ -70,18 +70,24 @@ func expand(template string, value func(name string) string) (string, error) {
 }
 
 // plain returns a value as it may stand in a message: control characters
-// quoted, lines after the first indented so that none can pose as a heading of
-// ours, braces as parentheses so that nothing looks like a field left open.
+// quoted, braces as parentheses so that nothing looks like a field left open.
 func plain(value string) string {
-	lines := strings.Split(strings.ReplaceAll(strings.TrimSpace(value), "\r\n", "\n"), "\n")
+	lines := strings.Split(strings.TrimSpace(value), "\n")
 	for i, line := range lines {
 		lines[i] = braces.Replace(artifact.Quote(line))
 	}
-	return strings.Join(lines, "\n  ")
+	return strings.Join(lines, "\n")
 }
 
 var braces = strings.NewReplacer("{", "(", "}", ")")
 
-// oneLine returns a rendered subject without line breaks, which would be
-// headers in a mail.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// free returns text that somebody wrote with its lines after the first
+// indented, so that none of them can pose as a heading of ours.
+func free(text string) string {
+	text = strings.ReplaceAll(strings.TrimSpace(text), "\r\n", "\n")
+	return strings.ReplaceAll(text, "\n", "\n  ")
+}
+
+// flat returns text as one line. A line break in a subject would begin a
+// header in a mail.
+func flat(text string) string { return strings.Join(strings.Fields(text), " ") }

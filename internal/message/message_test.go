@@ -105,7 +105,7 @@ const guideFields = `incident_id severity detection_time affected_models brief_d
 // TestGuideFields: ours use every field of the guide, and what only people can
 // know is exactly this list.
 func TestGuideFields(t *testing.T) {
-	people := strings.Fields(`impacted_predictions eta root_cause_analysis affected_predictions data_exposure customer_impact
+	people := strings.Fields(`impacted_predictions root_cause_analysis affected_predictions data_exposure customer_impact
 		what_went_well improvement_areas action_items_with_owners_and_dates preventive_measures`)
 	used := map[string]bool{}
 	for _, tmpl := range message.Default() {
@@ -117,7 +117,7 @@ func TestGuideFields(t *testing.T) {
 			used[f] = true
 		}
 	}
-	for _, f := range strings.Fields(guideFields) {
+	for f := range strings.FieldsSeq(guideFields) {
 		if !used[f] {
 			t.Errorf("no template uses %s", f)
 		}

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,7 +38,7 @@ func (r Rendered) Text() string {
 func Render(t Template, inc *incident.Incident, timeline []string, now time.Time, overrides map[string]string) (Rendered, error) {
 	v := values{inc: inc, timeline: timeline, now: now.UTC(), overrides: overrides}
 	follows := "UNKNOWN – will follow by " + stamp(v.follows(t.Name))
-	r := Rendered{Template: t.Name, Timing: t.Timing, Fields: map[string]string{}, Due: v.due(t.Name)}
+	r := Rendered{Template: t.Name, Fields: map[string]string{}, Due: v.due(t.Name)}
 	unknown := map[string]bool{}
 	value := func(name string) string {
 		s := plain(v.get(name))
@@ -58,7 +59,7 @@ func Render(t Template, inc *incident.Incident, timeline []string, now time.Time
 		}
 		*part.to = text
 	}
-	r.Subject, r.Audience = oneLine(r.Subject), oneLine(t.Audience)
+	r.Subject, r.Audience, r.Timing = flat(r.Subject), flat(t.Audience), flat(t.Timing)
 	r.Open = slices.AppendSeq([]string{}, maps.Keys(unknown))
 	slices.Sort(r.Open)
 	return r, nil
@@ -68,11 +69,12 @@ func Render(t Template, inc *incident.Incident, timeline []string, now time.Time
 // detection, an update four hours after the one before, the report five
 // business days after closing.
 func (v values) due(template string) time.Time {
+	detected := cmp.Or(v.inc.DetectedAt, v.inc.OpenedAt, v.now).UTC()
 	switch template {
 	case InitialAlert:
-		return v.inc.DetectedAt.UTC().Add(time.Hour)
+		return detected.Add(time.Hour)
 	case StakeholderUpdate:
-		from := v.inc.DetectedAt
+		from := detected
 		for _, m := range v.inc.Messages {
 			if m.Template == StakeholderUpdate {
 				from = m.At

@@ -23,10 +23,10 @@ type values struct {
 
 func (v values) get(name string) string {
 	if s, ok := v.overrides[name]; ok {
-		return s
+		return free(s)
 	}
 	if f, ok := v.inc.Facts[name]; ok {
-		return f.Value
+		return free(f.Value)
 	}
 	if derive, ok := fields[name]; ok {
 		return derive(v)
@@ -49,7 +49,7 @@ func Fields() []string {
 var fields = map[string]func(values) string{
 	"incident_id":        func(v values) string { return v.inc.ID },
 	"severity":           func(v values) string { return v.inc.Severity.String() },
-	"incident_commander": func(v values) string { return v.inc.Commander },
+	"incident_commander": func(v values) string { return flat(v.inc.Commander) },
 	"affected_models":    values.models,
 	"compromised_models": values.models,
 	"affected_model_count": func(v values) string {
@@ -58,10 +58,10 @@ var fields = map[string]func(values) string{
 		}
 		return strconv.Itoa(len(v.inc.Models))
 	},
-	"brief_description": func(v values) string { return v.inc.Summary },
-	"impact_summary":    func(v values) string { return v.inc.Summary },
+	"brief_description": func(v values) string { return free(v.inc.Summary) },
+	"impact_summary":    func(v values) string { return free(v.inc.Summary) },
 	"detection_time":    func(v values) string { return stamp(v.inc.DetectedAt) },
-	"detection_method":  func(v values) string { return v.inc.Method },
+	"detection_method":  func(v values) string { return flat(v.inc.Method) },
 	"start_time":        values.start,
 	"end_time":          func(v values) string { return stamp(v.ended()) },
 	"total_duration":    values.duration,
@@ -79,10 +79,30 @@ var fields = map[string]func(values) string{
 	"update_frequency":    func(values) string { return "every 4 hours" },
 	"update_number":       values.updateNumber,
 	"next_update_time":    func(v values) string { return stamp(v.now.Add(updateEvery)) },
-	"detailed_timeline":   func(v values) string { return strings.Join(v.timeline, "\n") },
+	"detailed_timeline":   func(v values) string { return lines(v.timeline) },
+	"eta":                 values.restored,
 }
 
-func (v values) models() string { return strings.Join(v.inc.Models, ", ") }
+func (v values) models() string { return flat(strings.Join(v.inc.Models, ", ")) }
+
+// lines returns texts that somebody wrote, one in each line.
+func lines(texts []string) string {
+	out := make([]string, 0, len(texts))
+	for _, t := range texts {
+		out = append(out, flat(t))
+	}
+	return strings.Join(out, "\n")
+}
+
+// restored says when the service was restored. When it will be is for people
+// to say.
+func (v values) restored() string {
+	at := v.inc.MovedAt(action.Rollback)
+	if at.IsZero() {
+		return ""
+	}
+	return "restored at " + stamp(at)
+}
 
 // start is when the incident began: the first bad time.
 func (v values) start() string {
@@ -90,7 +110,7 @@ func (v values) start() string {
 	if at.IsZero() {
 		return ""
 	}
-	return stamp(at) + " (" + source + ")"
+	return stamp(at) + " (" + flat(source) + ")"
 }
 
 // ended returns when the service was back, or the incident closed, or the
@@ -126,9 +146,9 @@ func (v values) exposure() string {
 	case start.IsZero():
 		return ""
 	case end.IsZero():
-		return fmt.Sprintf("from %s (%s), not ended", stamp(start), source)
+		return fmt.Sprintf("from %s (%s), not ended", stamp(start), flat(source))
 	default:
-		return fmt.Sprintf("from %s (%s) to %s, %s", stamp(start), source, stamp(end), span(end.Sub(start)))
+		return fmt.Sprintf("from %s (%s) to %s, %s", stamp(start), flat(source), stamp(end), span(end.Sub(start)))
 	}
 }
 
@@ -162,7 +182,7 @@ func (v values) containmentDetails() string {
 				done++
 			}
 		}
-		lines = append(lines, fmt.Sprintf("%s of model %s: %d of %d steps observed as done", p.Action, p.Model, done, len(p.Steps)))
+		lines = append(lines, fmt.Sprintf("%s of model %s: %d of %d steps observed as done", p.Action, flat(p.Model), done, len(p.Steps)))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -216,7 +236,7 @@ func (v values) actions() []string {
 	recovered := !v.inc.MovedAt(action.Rollback).IsZero()
 	for _, m := range v.inc.Models {
 		if _, ok := v.inc.Sealed(m); !ok && !isolated {
-			out = append(out, "Capture and seal the evidence of model "+m)
+			out = append(out, "Capture and seal the evidence of model "+flat(m))
 		}
 	}
 	if !isolated && !recovered {
@@ -226,7 +246,7 @@ func (v values) actions() []string {
 		out = append(out, "Put back a version that verifies")
 	}
 	for _, t := range v.inc.OpenTasks() {
-		out = append(out, t.Text)
+		out = append(out, flat(t.Text))
 	}
 	if len(v.inc.Inquiries) == 0 {
 		out = append(out, "Investigate how the model was changed")

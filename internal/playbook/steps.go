@@ -33,7 +33,7 @@ func understandSteps() []Step {
 	return []Step{
 		{
 			Number: 0, ID: Record, Title: "Start the record",
-			After: []string{}, Parallel: []string{BlastRadius}, CSF: []string{"DE.AE-02", "DE.AE-06"},
+			After: []string{}, Parallel: []string{}, CSF: []string{"DE.AE-02", "DE.AE-06"},
 			Reason: "Deadlines and custody count from the first sign; what is written down later is memory.",
 			Commands: []string{
 				"weightwarden check -o json",

@@ -71,6 +71,12 @@ type Finding struct {
 	Atlas       []string `json:"atlas,omitempty"`
 }
 
+// Where findings come from.
+const (
+	ofInvestigations = "investigation"
+	ofChecks         = "indicator"
+)
+
 // SelfApproval is a plan that was approved by who asked for it.
 type SelfApproval struct {
 	Plan   string      `json:"plan_hash"`
@@ -141,7 +147,7 @@ func ofInvestigation(f finding.Finding) Finding {
 		file += ": " + f.Member
 	}
 	out := Finding{
-		Origin: "investigation", Type: f.Rule, Severity: f.Severity, Source: "investigation", File: file,
+		Origin: ofInvestigations, Type: f.Rule, Severity: f.Severity, Source: "investigation", File: file,
 		Description: f.Summary, Atlas: f.Atlas,
 	}
 	if f.Evidence != "" {
@@ -152,7 +158,7 @@ func ofInvestigation(f finding.Finding) Finding {
 
 func ofIndicator(i indicator.Indicator) Finding {
 	out := Finding{
-		Origin: "indicator", Type: string(i.Type), Severity: i.Severity, Source: i.Source, File: i.File(),
+		Origin: ofChecks, Type: string(i.Type), Severity: i.Severity, Source: i.Source, File: i.File(),
 		Description: i.Description, Atlas: i.Atlas,
 	}
 	if len(i.Evidence) > 0 {
@@ -190,6 +196,9 @@ type Metrics struct {
 
 func measure(inc *incident.Incident) Metrics {
 	bad, source := inc.FirstBad()
+	if bad.IsZero() {
+		source = ""
+	}
 	recovered := inc.MovedAt(action.Rollback)
 	contained := cmp.Or(inc.MovedAt(action.Isolate), recovered)
 	return Metrics{

@@ -52,7 +52,7 @@ var advice = []advised{
 	},
 	{
 		"safe_formats", "Accept safetensors only: refuse models with pickle or executable content at the gate to production.",
-		words("pickle", "executable", "shared object", "shared library", "python source", "script"),
+		words("pickle", "executable", "shared object", "shared library", "python source", "python file"),
 	},
 	{
 		"review_pipeline", "Review every other model that came through the same pipeline or storage, from the first bad time on.",
@@ -107,12 +107,12 @@ func types(names ...string) func(Case) []string {
 	return matching(func(f Finding) bool { return slices.Contains(names, f.Type) })
 }
 
-// words returns the findings whose type or description holds one of words,
-// given in lower case.
+// words returns the findings of the investigation whose type or description
+// holds one of words, given in lower case.
 func words(words ...string) func(Case) []string {
 	return matching(func(f Finding) bool {
 		text := strings.ToLower(f.Type + " " + f.Description)
-		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
+		return f.Origin == ofInvestigations && slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 	})
 }
 

@@ -80,8 +80,8 @@ func (p *printer) section(title, none string, header []string, rows [][]string) 
 
 func (p *printer) head(c Case) {
 	p.printf("# Incident %s\n\nReport made %s.\n\n", text(c.IncidentID), stamp(c.ReportGenerated))
-	p.printf("%s\n\n", text(or(c.Summary, "No summary.")))
-	p.table([]string{"", ""}, [][]string{
+	p.table([]string{"What", "Value"}, [][]string{
+		{"Summary", or(c.Summary, "none")},
 		{"State", string(c.State)},
 		{"Severity", c.Severity.String()},
 		{"Models", strings.Join(c.Models, ", ")},
@@ -277,5 +277,5 @@ func text(s string) string {
 
 var escaper = strings.NewReplacer(
 	"&", "&amp;", "<", "&lt;", ">", "&gt;", "|", "\\|", "`", "\\`", "\\", "\\\\", "*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]",
-	"#", "\\#", "~", "\\~", "!", "\\!", "$", "\\$", "{", "\\{", "}", "\\}", "://", ":&#47;/", "@", "&#64;",
+	"#", "\\#", "~", "\\~", "!", "\\!", "$", "\\$", "{", "\\{", "}", "\\}", "://", ":&#47;/", "www.", "www&#46;", "@", "&#64;",
 )
