@@ -58,7 +58,7 @@ func TestAppendDoesNotNeedItsCache(t *testing.T) {
 			alter(t, dir, statement)
 			db := open(t, dir)
 			for range 2 {
-				if _, err := db.Ledger().Append(t.Context(), "a", 0+evidence.Any, draft); err != nil {
+				if _, err := db.Ledger().Append(t.Context(), "a", evidence.Any, draft); err != nil {
 					t.Fatal(err)
 				}
 			}
