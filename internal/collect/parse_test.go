@@ -11,7 +11,7 @@ import (
 
 func TestParseAddrPort(t *testing.T) {
 	for in, want := range map[string]string{
-		"0100007F:1F90": "127.0.0.1:8080",
+		"0100007F:1F90":                         "127.0.0.1:8080",
 		"00000000000000000000000001000000:0016": "[::1]:22",
 		"0000000000000000FFFF00000100007F:0050": "[::ffff:127.0.0.1]:80",
 	} {
@@ -46,12 +46,8 @@ func TestMaskArgs(t *testing.T) {
 		})
 	}
 	script := []string{"sh", "-c", `curl -H "Authorization: Bearer abcdefgh" --password hunter2 https://h`}
-	want := []string{"sh", "-c", `curl -H "Authorization: Bearer *** --password *** https://h`}
-	if diff := cmp.Diff(want, MaskArgs(script)); diff != "" {
-		t.Logf("(-want +got): %s", diff)
-		if got := MaskArgs(script)[2]; strings.Contains(got, "abcdefgh") || strings.Contains(got, "hunter2") {
-			t.Errorf("a secret is left: %s", got)
-		}
+	if got := MaskArgs(script)[2]; strings.Contains(got, "abcdefgh") || strings.Contains(got, "hunter2") || !strings.Contains(got, "https://h") {
+		t.Errorf("masked as %s", got)
 	}
 }
 

@@ -31,25 +31,22 @@ const copyChunk = 16 << 20
 // hashBuffer is the read size of [HashFile]; larger ones are no faster.
 const hashBuffer = 256 << 10
 
-// RenameNoReplace renames from to to and fails with an error that wraps
-// [fs.ErrExist] when there is something at to. Where kernel or file system
+// RenameNoReplace gives the file from the name to, and fails with an error
+// that wraps [fs.ErrExist] when something has that name. Where kernel or file system
 // cannot do both at once, it looks first and renames then.
 func RenameNoReplace(from, to string) error {
 	err := renameNoReplace(from, to)
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: cmpErr(err, fs.ErrExist)}
+	_, err = os.Lstat(to)
+	if err == nil {
+		err = fs.ErrExist
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
 	}
 	return os.Rename(from, to)
-}
-
-func cmpErr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // SyncDir makes renames and creations in a directory durable. File systems

@@ -223,7 +223,9 @@ func TestFileThatGrowsWhileItIsCopied(t *testing.T) {
 
 type full struct{}
 
-func (full) Read([]byte) (int, error) { return 0, &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC} }
+func (full) Read([]byte) (int, error) {
+	return 0, &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}
+}
 
 func TestFullDisk(t *testing.T) {
 	v := open(t)

@@ -90,11 +90,11 @@ func crashOnce(t *testing.T, d *Driver, mode, what string) bool {
 	for name, text := range fresh {
 		s.request.Files = append(s.request.Files, artifact.File{Path: name, Size: int64(len(text)), Digest: artifact.SHA256Of([]byte(text))})
 	}
-	make, end := d.Isolate, s.marker()
+	planner, end := d.Isolate, s.marker()
 	if strings.HasSuffix(what, "rollback") {
-		make, end = d.Rollback, fresh
+		planner, end = d.Rollback, fresh
 	}
-	draft, err := make(t.Context(), s.request)
+	draft, err := planner(t.Context(), s.request)
 	steps := plan(t, draft, err)
 	if strings.HasPrefix(what, "undo") {
 		run(t, d, steps...)
