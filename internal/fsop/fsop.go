@@ -116,7 +116,7 @@ func CloneOrCopy(ctx context.Context, dst, src *os.File) (int64, error) {
 // WriteFileAtomic makes path hold data: whoever looks, even after a crash,
 // sees what was there before or all of data. A crash can leave a file
 // ".<name>.tmp-*" beside it.
-func WriteFileAtomic(path string, data []byte, mode fs.FileMode) (err error) {
+func WriteFileAtomic(path string, data []byte, mode fs.FileMode) error {
 	dir, name := filepath.Split(path)
 	if dir == "" {
 		dir = "."
@@ -125,21 +125,17 @@ func WriteFileAtomic(path string, data []byte, mode fs.FileMode) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		return err
+	_, err = f.Write(data)
+	if err == nil {
+		err = errors.Join(f.Chmod(mode), f.Sync())
 	}
-	if err := errors.Join(f.Chmod(mode), f.Sync()); err != nil {
-		return err
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return errors.Join(f.Close(), SyncDir(dir))
+	return SyncDir(dir)
 }
 
 // ID tells a file or directory apart from every other one that exists at the

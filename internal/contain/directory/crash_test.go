@@ -22,7 +22,7 @@ import (
 )
 
 // crashRuns is how often each way through each plan is cut off.
-const crashRuns = 15
+const crashRuns = 8
 
 // TestMain is the child of [TestCrash] when it is told to be: it executes the
 // steps on its standard input until it is killed.
@@ -66,6 +66,7 @@ func TestCrash(t *testing.T) {
 	for mode, d := range drivers() {
 		for _, what := range []string{"isolate", "rollback", "undo_isolate", "undo_rollback"} {
 			t.Run(mode+"/"+what, func(t *testing.T) {
+				t.Parallel()
 				hit := 0
 				for range crashRuns {
 					if crashOnce(t, d, mode, what) {
