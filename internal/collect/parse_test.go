@@ -46,12 +46,8 @@ func TestMaskArgs(t *testing.T) {
 		})
 	}
 	script := []string{"sh", "-c", `curl -H "Authorization: Bearer abcdefgh" --password hunter2 https://h`}
-	want := []string{"sh", "-c", `curl -H "Authorization: Bearer *** --password *** https://h`}
-	if diff := cmp.Diff(want, MaskArgs(script)); diff != "" {
-		t.Logf("(-want +got): %s", diff)
-		if got := MaskArgs(script)[2]; strings.Contains(got, "abcdefgh") || strings.Contains(got, "hunter2") {
-			t.Errorf("a secret is left: %s", got)
-		}
+	if got := MaskArgs(script)[2]; strings.Contains(got, "abcdefgh") || strings.Contains(got, "hunter2") || !strings.Contains(got, "https://h") {
+		t.Errorf("masked as %s", got)
 	}
 }
 

@@ -31,25 +31,22 @@ const copyChunk = 16 << 20
 // hashBuffer is the read size of [HashFile]; larger ones are no faster.
 const hashBuffer = 256 << 10
 
-// RenameNoReplace renames from to to and fails with an error that wraps
-// [fs.ErrExist] when there is something at to. Where kernel or file system
+// RenameNoReplace gives the file from the name to, and fails with an error
+// that wraps [fs.ErrExist] when something has that name. Where kernel or file system
 // cannot do both at once, it looks first and renames then.
 func RenameNoReplace(from, to string) error {
 	err := renameNoReplace(from, to)
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: cmpErr(err, fs.ErrExist)}
+	_, err = os.Lstat(to)
+	if err == nil {
+		err = fs.ErrExist
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
 	}
 	return os.Rename(from, to)
-}
-
-func cmpErr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // SyncDir makes renames and creations in a directory durable. File systems
@@ -119,7 +116,7 @@ func CloneOrCopy(ctx context.Context, dst, src *os.File) (int64, error) {
 // WriteFileAtomic makes path hold data: whoever looks, even after a crash,
 // sees what was there before or all of data. A crash can leave a file
 // ".<name>.tmp-*" beside it.
-func WriteFileAtomic(path string, data []byte, mode fs.FileMode) (err error) {
+func WriteFileAtomic(path string, data []byte, mode fs.FileMode) error {
 	dir, name := filepath.Split(path)
 	if dir == "" {
 		dir = "."
@@ -128,21 +125,17 @@ func WriteFileAtomic(path string, data []byte, mode fs.FileMode) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		return err
+	_, err = f.Write(data)
+	if err == nil {
+		err = errors.Join(f.Chmod(mode), f.Sync())
 	}
-	if err := errors.Join(f.Chmod(mode), f.Sync()); err != nil {
-		return err
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return errors.Join(f.Close(), SyncDir(dir))
+	return SyncDir(dir)
 }
 
 // ID tells a file or directory apart from every other one that exists at the

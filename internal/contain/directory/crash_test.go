@@ -22,7 +22,7 @@ import (
 )
 
 // crashRuns is how often each way through each plan is cut off.
-const crashRuns = 15
+const crashRuns = 8
 
 // TestMain is the child of [TestCrash] when it is told to be: it executes the
 // steps on its standard input until it is killed.
@@ -66,6 +66,7 @@ func TestCrash(t *testing.T) {
 	for mode, d := range drivers() {
 		for _, what := range []string{"isolate", "rollback", "undo_isolate", "undo_rollback"} {
 			t.Run(mode+"/"+what, func(t *testing.T) {
+				t.Parallel()
 				hit := 0
 				for range crashRuns {
 					if crashOnce(t, d, mode, what) {
@@ -90,11 +91,11 @@ func crashOnce(t *testing.T, d *Driver, mode, what string) bool {
 	for name, text := range fresh {
 		s.request.Files = append(s.request.Files, artifact.File{Path: name, Size: int64(len(text)), Digest: artifact.SHA256Of([]byte(text))})
 	}
-	make, end := d.Isolate, s.marker()
+	planner, end := d.Isolate, s.marker()
 	if strings.HasSuffix(what, "rollback") {
-		make, end = d.Rollback, fresh
+		planner, end = d.Rollback, fresh
 	}
-	draft, err := make(t.Context(), s.request)
+	draft, err := planner(t.Context(), s.request)
 	steps := plan(t, draft, err)
 	if strings.HasPrefix(what, "undo") {
 		run(t, d, steps...)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,8 +116,8 @@ func run(t testing.TB, d *Driver, steps ...action.Step) {
 
 func undo(t testing.TB, d *Driver, steps []action.Step) {
 	t.Helper()
-	for i := len(steps) - 1; i >= 0; i-- {
-		run(t, d, *steps[i].Inverse)
+	for _, s := range slices.Backward(steps) {
+		run(t, d, *s.Inverse)
 	}
 }
 
@@ -237,14 +238,14 @@ func TestMarkAndUndo(t *testing.T) {
 
 func TestPlanIsAPureFunction(t *testing.T) {
 	d, s := New(nil), newStore(t)
-	for name, make := range map[string]func(context.Context, action.Request) (action.Draft, error){"isolate": d.Isolate, "rollback": d.Rollback} {
+	for name, planner := range map[string]func(context.Context, action.Request) (action.Draft, error){"isolate": d.Isolate, "rollback": d.Rollback} {
 		var seen []string
 		for range 2 {
-			draft, err := make(t.Context(), s.request)
+			draft, err := planner(t.Context(), s.request)
 			if err != nil {
 				t.Fatal(err)
 			}
-			data, err := json.Marshal(draft)
+			data, err := json.Marshal(action.Plan{Observed: draft.Observed, Steps: draft.Steps, Remarks: draft.Remarks})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -307,11 +308,11 @@ func TestRefusals(t *testing.T) {
 			if tt.change != nil {
 				tt.change(t, &s)
 			}
-			make := d.Isolate
+			planner := d.Isolate
 			if tt.rollback {
-				make = d.Rollback
+				planner = d.Rollback
 			}
-			_, err := make(t.Context(), s.request)
+			_, err := planner(t.Context(), s.request)
 			if fault.KindOf(err) != tt.kind || err == nil || !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("got %v (%v), want %v with %q", err, fault.KindOf(err), tt.kind, tt.text)
 			}
@@ -409,11 +410,11 @@ func TestInterference(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			d, s := New(nil), newStore(t)
-			make := d.Isolate
+			planner := d.Isolate
 			if tt.rollback {
-				make = d.Rollback
+				planner = d.Rollback
 			}
-			draft, err := make(t.Context(), s.request)
+			draft, err := planner(t.Context(), s.request)
 			steps := plan(t, draft, err)
 			run(t, d, steps[:tt.done]...)
 			if err := tt.change(s, steps); err != nil {
