@@ -51,7 +51,7 @@ var patterns = compile(
 
 var (
 	keyWord = regexp.MustCompile(`(?i)token|secret|passw|passphrase|pwd|key|credential|auth|cookie|session|signature`)
-	longRun = regexp.MustCompile(`[A-Za-z0-9+/_=\-]{32,}`)
+	longRun = regexp.MustCompile(`[A-Za-z0-9+/_\-][A-Za-z0-9+/_=\-]{31,}`)
 )
 
 func compile(exprs ...string) []*regexp.Regexp {

@@ -103,7 +103,8 @@ func parse(name string, data []byte) (Set, error) {
 			WithHint("the form is: templates: {NAME: {subject: …, audience: …, timing: …, body: …}}")
 	}
 	set := Set{}
-	for id, t := range file.Templates {
+	for _, id := range Set(file.Templates).Names() { // in order, so that the first fault is always the same
+		t := file.Templates[id]
 		t.Name = id
 		if err := t.check(); err != nil {
 			return nil, fault.New(fault.Invalid, "read templates: %s: %w", name, err)
@@ -118,10 +119,11 @@ func (t Template) check() error {
 	if strings.TrimSpace(t.Body) == "" {
 		return fmt.Errorf("template %.80q: has no body", t.Name)
 	}
-	for part, text := range map[string]string{"subject": t.Subject, "body": t.Body} {
-		if _, err := split(text); err != nil {
-			return fmt.Errorf("template %.80q: %s: %w", t.Name, part, err)
-		}
+	if _, err := split(t.Subject); err != nil {
+		return fmt.Errorf("template %.80q: subject: %w", t.Name, err)
+	}
+	if _, err := split(t.Body); err != nil {
+		return fmt.Errorf("template %.80q: body: %w", t.Name, err)
 	}
 	return nil
 }
