@@ -90,7 +90,7 @@ func TestSignedStatements(t *testing.T) {
 		{"trailing", good + "{}", Error, "not JSON"},
 		{"deep", `{"predicate":` + strings.Repeat(`{"a":`, 1<<20), Error, "nested deeper"},
 		{"deep_in_strings_only", strings.Replace(good, `"name":"m"`, `"name":"`+strings.Repeat("[", 1000)+`"`, 1), Verified, ""},
-		{"too_many", statement(root, files, strings.Repeat(res("a")+",", 1_000_000/8)+res("a")), Untrusted, "listed twice"},
+		{"many_times_the_same", statement(root, files, strings.Repeat(res("a")+",", 1_000_000/8)+res("a")), Untrusted, "listed twice"},
 	}
 	key := newKey(t, elliptic.P256())
 	material := mustMaterial(t, key)
@@ -303,16 +303,53 @@ func TestSignReplacesItsOwnSignature(t *testing.T) {
 	}
 }
 
-// TestBoundedTime reads the largest bundle of the limits.
+func TestLimits(t *testing.T) {
+	key := newKey(t, elliptic.P256())
+	dir := signed(t, key, map[string]string{"a": "a", "b": "b", "c": "c"}, SignOptions{})
+	size := int64(len(readFile(t, filepath.Join(dir, "model.sig"))))
+	tests := []struct {
+		name string
+		lim  Limits
+		want Verdict
+	}{
+		{"as_large_as_allowed", Limits{Bundle: size, Resources: 8, Depth: 6}, Verified},
+		{"one_byte_more", Limits{Bundle: size - 1}, Error},
+		{"too_many_files", Limits{Resources: 2}, Error},
+		{"too_deep", Limits{Depth: 3}, Error},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := verdict(t, dir, VerifyOptions{Trust: trust(key), Limits: tt.lim})
+			if text := strings.Join(r.Reasons, "\n"); r.Verdict != tt.want || tt.want == Error && !strings.Contains(text, "over the limit") {
+				t.Errorf("verdict %s, reasons %q; want %s", r.Verdict, text, tt.want)
+			}
+		})
+	}
+}
+
+// TestALinkIsNoSignature names a bundle through a link inside the model.
+func TestALinkIsNoSignature(t *testing.T) {
+	key := newKey(t, elliptic.P256())
+	dir := signed(t, key, map[string]string{"a": "a"}, SignOptions{})
+	must(t, os.Rename(dir+"/model.sig", dir+"/../x"))
+	must(t, os.Symlink("../x", dir+"/model.sig"))
+	r := verdict(t, dir, VerifyOptions{Trust: trust(key), Signature: dir + "/model.sig", IgnorePaths: []string{"b"}})
+	if r.Verdict != Verified || len(r.Uncovered) != 1 {
+		// model.sig is among the ignored paths of the bundle.
+		t.Errorf("verdict %s, uncovered %q", r.Verdict, r.Uncovered)
+	}
+}
+
+// TestBoundedTime reads large bundles that are none.
 func TestBoundedTime(t *testing.T) {
 	if testing.Short() {
-		t.Skip("reads 64 MiB")
+		t.Skip("reads large bundles")
 	}
 	start := time.Now()
 	for name, data := range map[string]string{
-		"spaces":   strings.Repeat(" ", 64<<20),
-		"brackets": strings.Repeat("[", 64<<20),
-		"keys":     `{"verificationMaterial":{"tlogEntries":[` + strings.Repeat(`{"a":1},`, 4<<20) + `{}]}}`,
+		"spaces":   strings.Repeat(" ", 8<<20),
+		"brackets": strings.Repeat("[", 8<<20),
+		"keys":     `{"verificationMaterial":{"tlogEntries":[` + strings.Repeat(`{"a":1},`, 1<<19) + `{}]}}`,
 	} {
 		if _, err := parseBundle([]byte(data), Limits{}.fill()); err == nil {
 			t.Errorf("%s: accepted", name)

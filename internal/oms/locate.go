@@ -103,10 +103,15 @@ func (f finder) given(path string) (*located, error) {
 func (f finder) place(l *located, dir string) {
 	for i, name := range l.material {
 		l.material[i] = filepath.Join(dir, name)
-		if rel, ok := insideModel(f.path, l.material[i]); f.isDir && ok {
-			l.material[i] = rel
+		rel, ok := insideModel(f.path, l.material[i])
+		if !ok || !f.isDir {
+			continue
+		}
+		// A link is no signature file: it stays what it is in any model.
+		if info, err := os.Lstat(l.material[i]); err == nil && info.Mode().IsRegular() {
 			l.inside = append(l.inside, rel)
 		}
+		l.material[i] = rel
 	}
 }
 
@@ -143,7 +148,8 @@ type tree struct {
 	lim  Limits
 }
 
-func (t tree) lstat(name string) (fs.FileInfo, error) {
+// stat does not follow a link in a model, and does in the operator's directory.
+func (t tree) stat(name string) (fs.FileInfo, error) {
 	if t.root != nil {
 		return t.root.Lstat(name)
 	}
@@ -153,7 +159,7 @@ func (t tree) lstat(name string) (fs.FileInfo, error) {
 // has also holds for what exists and cannot be examined: that must not pass
 // for an unsigned model.
 func (t tree) has(name string) bool {
-	_, err := t.lstat(name)
+	_, err := t.stat(name)
 	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
 }
 
@@ -191,12 +197,15 @@ func (t tree) read(name string, limit int64) ([]byte, error) {
 }
 
 func (t tree) readAll(name string, limit int64) ([]byte, error) {
-	info, err := t.lstat(name)
+	info, err := t.stat(name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("it is a %s, not a file: %w", artifact.KindOf(info.Mode()), ErrRefused)
+	}
+	if info.Size() > limit {
+		return nil, fmt.Errorf("%d bytes, and %d are allowed: %w", info.Size(), limit, ErrLimit)
 	}
 	f, err := t.open(name)
 	if err != nil {
