@@ -189,7 +189,11 @@ func servesOneOf(t *testing.T, path string, allowed []map[string]string) {
 			return
 		}
 	}
-	if opened, err := root.Stat("."); err == nil {
+	if got != nil {
+		opened, err := root.Stat(".")
+		if err != nil {
+			t.Fatal(err)
+		}
 		if now, err := os.Lstat(path); err != nil || !os.SameFile(opened, now) {
 			return
 		}
