@@ -219,7 +219,7 @@ func Lock(path string) (unlock func() error, err error) {
 	// Who holds the lock is for people to read; the lock does not depend on it.
 	_ = f.Truncate(0)
 	_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
-	return f.Close, nil
+	return func() error { return errors.Join(unlockFile(f), f.Close()) }, nil
 }
 
 func lockError(f *os.File, err error) error {

@@ -110,3 +110,7 @@ func LockFile(f *os.File) error {
 	}
 	return err
 }
+
+// unlockFile ends the lock at once. Closing alone would not, while a process
+// that is being started still has a copy of the descriptor.
+func unlockFile(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }

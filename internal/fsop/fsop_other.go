@@ -39,3 +39,5 @@ func IsMountPoint(string) (bool, error) { return false, unsupported("mount point
 
 // LockFile is not available on this system.
 func LockFile(*os.File) error { return unsupported("lock") }
+
+func unlockFile(*os.File) error { return unsupported("unlock") }

@@ -357,7 +357,7 @@ func TestInterference(t *testing.T) {
 		{
 			name: "stage_tampered", rollback: true, done: 1,
 			change: func(s store, st []action.Step) error {
-				return os.WriteFile(place(s, st)+"/model.bin", []byte("evil"), 0o600)
+				return os.WriteFile(place(s, st)+"/model.bin", []byte("evil weights"), 0o600)
 			},
 			step: func(st []action.Step) action.Step { return st[1] }, serves: oldModel,
 		},
@@ -422,6 +422,9 @@ func TestInterference(t *testing.T) {
 			}
 			if err := d.Execute(t.Context(), tt.step(steps)); fault.KindOf(err) != fault.Conflict {
 				t.Errorf("got %v, want a conflict", err)
+			}
+			if o, err := d.Observe(t.Context(), tt.step(steps)); err != nil || o.Outcome == action.Done {
+				t.Errorf("observed %+v, %v", o, err)
 			}
 			s.serves(t, tt.serves)
 		})
