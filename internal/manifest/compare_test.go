@@ -36,7 +36,10 @@ func TestCompare(t *testing.T) {
 		{"same", []artifact.File{file("w", "1")}, []artifact.File{touched}, nil, nil},
 		{"content", []artifact.File{file("w", "1")}, []artifact.File{file("w", "2")}, nil, []string{"w modified"}},
 		{
-			"both_ends", []artifact.File{file("a", ""), file("c", "")}, []artifact.File{file("b", ""), file("d", "")}, nil,
+			"both_ends",
+			[]artifact.File{file("a", ""), file("c", "")},
+			[]artifact.File{file("b", ""), file("d", "")},
+			nil,
 			[]string{"a missing", "b unexpected", "c missing", "d unexpected"},
 		},
 		{"swapped_contents", []artifact.File{file("a", "1"), file("b", "2")}, []artifact.File{file("a", "2"), file("b", "1")}, nil, []string{"a modified", "b modified"}},
@@ -148,11 +151,19 @@ func readFile(t *testing.T, path string) []byte {
 func signedRoot(t *testing.T, bundle []byte) (root string, names []string) {
 	t.Helper()
 	var b struct {
-		Envelope struct{ Payload string } `json:"dsseEnvelope"`
+		Envelope struct {
+			Payload string `json:"payload"`
+		} `json:"dsseEnvelope"`
 	}
 	var s struct {
-		Subject   []struct{ Digest map[string]string }
-		Predicate struct{ Resources []struct{ Name string } }
+		Subject []struct {
+			Digest map[string]string `json:"digest"`
+		} `json:"subject"`
+		Predicate struct {
+			Resources []struct {
+				Name string `json:"name"`
+			} `json:"resources"`
+		} `json:"predicate"`
 	}
 	if err := json.Unmarshal(bundle, &b); err != nil {
 		t.Fatal(err)

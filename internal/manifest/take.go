@@ -74,7 +74,7 @@ func TakeRoot(ctx context.Context, root *os.Root, o Options) (*Manifest, error) 
 	if err := w.walk(ctx); err != nil {
 		return nil, err
 	}
-	return finish(ctx, w, o)
+	return finish(ctx, &w, o)
 }
 
 // takeFile opens the directory that holds the file, since only a root gives
@@ -91,7 +91,7 @@ func takeFile(ctx context.Context, path string, o Options) (*Manifest, error) {
 	defer root.Close()
 	w := walker{root: root}
 	w.visit(filepath.Base(resolved))
-	m, err := finish(ctx, w, o)
+	m, err := finish(ctx, &w, o)
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +115,12 @@ func (m *Manifest) renamed(name string) *Manifest {
 }
 
 // finish hashes what w found and puts everything in order.
-func finish(ctx context.Context, w walker, o Options) (*Manifest, error) {
-	slices.SortFunc(w.files, byPath)
+func finish(ctx context.Context, w *walker, o Options) (*Manifest, error) {
+	files := w.take()
+	slices.SortFunc(files, byPath)
 	// A directory that changes while it is listed may name an entry twice.
-	w.files = slices.CompactFunc(w.files, func(a, b artifact.File) bool { return a.Path == b.Path })
-	m := &Manifest{Files: w.files, Problems: w.problems}
+	files = slices.CompactFunc(files, func(a, b artifact.File) bool { return a.Path == b.Path })
+	m := &Manifest{Files: files, Problems: append([]Problem{}, w.problems...)}
 	problems, err := hashAll(ctx, w.root, m, o)
 	if err != nil {
 		return nil, fmt.Errorf("hash model: %w", err)

@@ -107,21 +107,27 @@ func TestTake(t *testing.T) {
 			"absolute link_escapes", "dangling link_escapes", "loop link_escapes",
 			"through_a_file link_escapes", "up link_escapes", "up_and_back link_escapes",
 		}},
-		{"link_target_is_not_utf8", func(tr tree) { tr.link("\xff", "l") },
-			[]artifact.File{link("l", `"\xff"`)}, []string{`"l" name`, "l link_escapes"}},
+		{
+			"link_target_is_not_utf8", func(tr tree) { tr.link("\xff", "l") },
+			[]artifact.File{link("l", `"\xff"`)},
+			[]string{`"l" name`, "l link_escapes"},
+		},
 		{"fifo_and_socket", func(tr tree) {
 			tr.must(syscall.Mkfifo(tr.path("fifo"), 0o600))
 			tr.must(syscall.Mknod(tr.path("sock"), syscall.S_IFSOCK|0o600, 0))
 		}, []artifact.File{kind("fifo", artifact.FIFO), kind("sock", artifact.Socket)}, []string{"fifo special", "sock special"}},
-		{"hostile_names", func(tr tree) {
-			tr.write("new\nline", "1")
-			tr.write(`"quoted"`, "2")
-			tr.write("\xff", "3")
-			tr.write("\xfe/below", "4")
-			tr.write(`"\xff"`, "5") // reads like the quoted form
-			tr.write("\x1b[2J", "6")
-		}, []artifact.File{file("\x1b[2J", "6"), file(`"\xff"`, "5"), file(`"quoted"`, "2"), file("new\nline", "1")},
-			[]string{`"\xfe" name`, `"\xff" name`}},
+		{
+			"hostile_names", func(tr tree) {
+				tr.write("new\nline", "1")
+				tr.write(`"quoted"`, "2")
+				tr.write("\xff", "3")
+				tr.write("\xfe/below", "4")
+				tr.write(`"\xff"`, "5") // reads like the quoted form
+				tr.write("\x1b[2J", "6")
+			},
+			[]artifact.File{file("\x1b[2J", "6"), file(`"\xff"`, "5"), file(`"quoted"`, "2"), file("new\nline", "1")},
+			[]string{`"\xfe" name`, `"\xff" name`},
+		},
 		{"deep", func(tr tree) { tr.write(deep, "w") }, []artifact.File{file(deep, "w")}, nil},
 	}
 	for _, tt := range tests {

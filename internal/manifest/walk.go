@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -17,6 +18,9 @@ import (
 // attempts is how often a file is read, or a directory listed, that changes
 // under our eyes.
 const attempts = 3
+
+// chunkSize is how many entries are kept together while the tree is walked.
+const chunkSize = 512
 
 // errChanged is what [attempts] are made for.
 var errChanged = errors.New("changed while it was read")
@@ -31,7 +35,7 @@ type directory struct {
 // walker collects the entries of a tree. Regular files are not hashed yet.
 type walker struct {
 	root     *os.Root
-	files    []artifact.File
+	chunks   [][]artifact.File
 	problems []Problem
 	pending  []directory
 }
@@ -52,7 +56,7 @@ func (w *walker) walk(ctx context.Context) error {
 		if err != nil {
 			w.problem(dir.path, Walk, "the directory cannot be listed: %v", cause(err))
 		} else if len(names) == 0 && dir.info != nil {
-			w.files = append(w.files, entry(dir.path, dir.info))
+			w.add(entry(dir.path, dir.info))
 		}
 		if err := w.visitAll(ctx, dir, names); err != nil {
 			return fmt.Errorf("walk model: %w", err)
@@ -135,7 +139,28 @@ func (w *walker) visit(path string) {
 	default:
 		w.problem(path, Special, "it is a %s, which has no content of its own", file.Kind)
 	}
-	w.files = append(w.files, file)
+	w.add(file)
+}
+
+// add keeps f in a chunk: a slice that grew by copying itself would leave
+// several times its size behind as garbage.
+func (w *walker) add(f artifact.File) {
+	last := len(w.chunks) - 1
+	if last < 0 || len(w.chunks[last]) == chunkSize {
+		w.chunks = append(w.chunks, make([]artifact.File, 0, chunkSize))
+		last++
+	}
+	w.chunks[last] = append(w.chunks[last], f)
+}
+
+// take returns all entries, once.
+func (w *walker) take() []artifact.File {
+	files := slices.Concat(w.chunks...)
+	w.chunks = nil
+	if files == nil {
+		files = []artifact.File{} // a list in JSON, not null
+	}
+	return files
 }
 
 // link fills in where a symbolic link points and whether that is inside.
