@@ -27,7 +27,7 @@ func (d *drill) release() ([]scene, error) {
 	}
 	for _, version := range []string{"1", "2"} {
 		at := "archive/sentiment-v" + version + "/"
-		files[at+"model.safetensors"] = safetensors(byte(version[0]))
+		files[at+"model.safetensors"] = safetensors(version[0])
 		files[at+"config.json"] = `{"model_type": "bert", "version": "` + version + `"}` + "\n"
 		files[at+"tokenizer.json"] = `{"version": "1.0"}` + "\n"
 	}

@@ -109,7 +109,7 @@ func (g *globals) loadConfig() (*config.Config, error) {
 // mustConfig refuses to go on without a configuration.
 func (s *session) mustConfig() error {
 	if s.conf.Path == "" {
-		return usage("there is no configuration").(*fault.Error).WithHint("name one with --config, or begin with: weightwarden config example > config.yaml")
+		return usage("there is no configuration").WithHint("name one with --config, or begin with: weightwarden config example > config.yaml")
 	}
 	return nil
 }
