@@ -187,7 +187,7 @@ func observe(state *trust.State, s action.Step) (action.Observation, error) {
 	case kindReturn:
 		return observeAs(s, func(f former) action.Observation {
 			now, _ := state.Baseline(f.Model)
-			o := saw(now.Body.Document == f.Document, "the baseline's document is %s", now.Body.Document)
+			o := saw(now.Body == f.BaselineSet, "the baseline's document is %s", now.Body.Document)
 			if o.Outcome == action.NotDone && !f.Set.holds(now.Body) {
 				o.Outcome = action.Diverged
 			}
