@@ -112,13 +112,19 @@ func decode(raw []byte) (*manifest.Manifest, error) {
 }
 
 // Save makes m the baseline of the model. A manifest with problems is an
-// Incomplete fault: a baseline with holes would call the holes healthy.
+// Incomplete fault: a baseline with holes would call the holes healthy. So is
+// one without a file: a directory that nothing was copied to yet, or whose
+// volume is not mounted, is no model.
 func (s Store) Save(ctx context.Context, set trust.BaselineSet, m *manifest.Manifest, at time.Time, actor string) error {
 	if len(m.Problems) > 0 {
 		p := m.Problems[0]
 		return fault.New(fault.Incomplete, "take baseline of %s: %d paths could not be taken; %s: %s",
 			artifact.Quote(set.Model), len(m.Problems), artifact.Quote(p.Path), p.Reason).
 			WithHint("make the model readable and free of special files, then try again")
+	}
+	if m.Regular() == 0 {
+		return fault.New(fault.Incomplete, "take baseline of %s: there is no file in %s", artifact.Quote(set.Model), artifact.Quote(set.Path)).
+			WithHint("check the model's path in the configuration, and that its volume is mounted")
 	}
 	body, err := m.Encode()
 	if err != nil {

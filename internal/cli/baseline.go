@@ -196,8 +196,8 @@ func newBaselineDiff(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use: "diff MODEL", Short: "What differs between the model and its baseline", Args: cobra.ExactArgs(1),
 		Example: "  weightwarden --config config.yaml baseline diff sentiment-model-v2.1",
-		Long: "Compares the model as it is now with its baseline. Exit code 1 when anything differs.",
-		RunE: func(cmd *cobra.Command, args []string) error { return runBaselineDiff(cmd.Context(), g, args[0]) },
+		Long:    "Compares the model as it is now with its baseline. Exit code 1 when anything differs.",
+		RunE:    func(cmd *cobra.Command, args []string) error { return runBaselineDiff(cmd.Context(), g, args[0]) },
 	}
 }
 

@@ -42,6 +42,7 @@ func commands() map[string]command {
 		"terminate": terminate,
 		"silent":    silent,
 		"clean":     clean,
+		"brief":     brief,
 	}
 }
 
@@ -193,7 +194,7 @@ func database(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	result, err := db.Exec(args[0])
 	ts.Check(errors.Join(err, db.Close()))
-	if n, err := result.RowsAffected(); err == nil && n == 0 {
+	if n, err := result.RowsAffected(); err == nil && n == 0 && strings.HasPrefix(args[0], "UPDATE") {
 		ts.Fatalf("no row was touched")
 	}
 }
@@ -261,5 +262,12 @@ func clean(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if len(args) == 1 && args[0] == "hint" && (len(lines) != 2 || !strings.HasPrefix(lines[1], "hint: ")) {
 		ts.Fatalf("no hint on the second line: %q", lines)
+	}
+}
+
+// brief wants stdout and stderr together to be no longer than a screen.
+func brief(ts *testscript.TestScript, neg bool, _ []string) {
+	if n := len(ts.ReadFile("stdout")) + len(ts.ReadFile("stderr")); (n > 1000) != neg {
+		ts.Fatalf("an answer of %d bytes", n)
 	}
 }

@@ -172,6 +172,10 @@ func readReport(g *globals, path string) (check.Report, error) {
 		return r, fault.New(fault.Invalid, "read report of a check %s: %w", artifact.Quote(path), err).
 			WithHint(makeReport)
 	}
+	if _, err := dec.Token(); err != io.EOF {
+		return r, fault.New(fault.Invalid, "read report of a check %s: there is more in it than one JSON document", artifact.Quote(path)).
+			WithHint(makeReport)
+	}
 	if r.CheckTime.IsZero() || r.Models == nil {
 		return r, fault.New(fault.Invalid, "read report of a check %s: it has no check_time or no models", artifact.Quote(path)).
 			WithHint(makeReport)

@@ -154,10 +154,10 @@ func printIncident(p *printer, inc *incident.Incident, next []string) {
 	}
 	p.printf("evidence   %s, %d missing\n", plural(len(inc.Evidence), "item", "items"), len(inc.Gaps))
 	for _, i := range inc.Indicators {
-		p.printf("  %s  %s  %s\n", p.severity(i.Severity), i.Type, oneLine(i.Description))
+		p.printf("  %s  %s  %s\n", p.severity(i.Severity), artifact.Quote(string(i.Type)), oneLine(i.Description))
 	}
 	for _, f := range inc.Findings {
-		p.printf("  %s  %s  %s\n", p.severity(f.Severity), f.Rule, oneLine(f.Summary))
+		p.printf("  %s  %s  %s\n", p.severity(f.Severity), artifact.Quote(f.Rule), oneLine(f.Summary))
 	}
 	for _, plan := range inc.Plans {
 		p.printf("%s of %s  (plan %s)\n", plan.Action, artifact.Quote(plan.Model), short(plan.Hash.String()))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"flag"
+	"fmt"
 	"io"
 	mathrand "math/rand/v2"
 	"os"
@@ -59,7 +60,7 @@ func TestExamples(t *testing.T) { runScripts(t, "../../examples") }
 func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
 		Dir: dir, RequireExplicitExec: true, RequireUniqueNames: true, UpdateScripts: *update,
-		Cmds: commands(), Setup: setup,
+		Cmds: commands(), Setup: setup, Condition: condition,
 	})
 }
 
@@ -70,6 +71,13 @@ func setup(env *testscript.Env) error {
 	env.Setenv("WEIGHTWARDEN_CONFIG", env.WorkDir+"/config.yaml")
 	env.Setenv("TMPDIR", env.WorkDir+"/.tmp")
 	return nil
+}
+
+func condition(name string) (bool, error) {
+	if name != "mount" {
+		return false, fmt.Errorf("no condition %q", name)
+	}
+	return mayMount(), nil
 }
 
 // run runs the program in this process, for tests of the command tree.
