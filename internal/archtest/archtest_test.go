@@ -62,7 +62,13 @@ var rows = []row{
 	{"internal/timeline", "internal/action internal/artifact internal/evidence internal/finding internal/incident internal/indicator", ""},
 	{"internal/message", "internal/action internal/artifact internal/fault internal/incident internal/indicator", "go.yaml.in/yaml/v4"},
 	{"internal/playbook", "internal/action internal/incident", ""},
-	{"internal/report", "internal/action internal/artifact internal/evidence internal/finding internal/incident internal/indicator internal/timeline", ""},
+	{"internal/report", "internal/action internal/artifact internal/evidence internal/finding internal/incident internal/indicator internal/timeline internal/atlas", ""},
+	// engines: the scanner. Formats know bytes, detectors know formats
+	{"internal/format/...", "internal/format/...", ""},
+	{"internal/sniff", "internal/artifact internal/format/...", ""},
+	{"internal/detect/catalog", "internal/detect/...", ""},
+	{"internal/detect/...", "internal/artifact internal/finding internal/format/... internal/detect", ""},
+	{"internal/scan", "internal/artifact internal/fault internal/finding internal/fsop internal/detect internal/report internal/sniff internal/manifest", ""},
 	// not part of the program
 	{"internal/atlas/gen", "", "go.yaml.in/yaml/v4"},
 	{"scripts/atlas", "internal/atlas/gen", ""},
