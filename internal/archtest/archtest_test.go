@@ -35,7 +35,8 @@ var rows = []row{
 	{"internal/oms", "internal/manifest internal/artifact internal/fault", "golang.org/x/crypto/blake2b github.com/zeebo/blake3"},
 	// adapters: one technology each
 	{"internal/signer", "internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
-	{"internal/manifest", "internal/artifact internal/fault", ""},
+	{"internal/manifest", "internal/artifact internal/fault", "golang.org/x/sys/unix"},
+	{"internal/layout", "internal/manifest internal/artifact internal/fault", "go.yaml.in/yaml/v4"},
 
 	// engines: bytes and nouns in, nouns out
 	{"internal/drift", "internal/indicator", ""},
