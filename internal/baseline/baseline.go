@@ -5,6 +5,7 @@ package baseline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,7 +61,7 @@ const kind = "baseline"
 
 // ErrAltered says that a stored baseline is not the one that was recorded.
 // Loading returns it wrapped in an Untrusted fault.
-var ErrAltered = fmt.Errorf("the stored baseline is not the one that was recorded")
+var ErrAltered = errors.New("the stored baseline is not the one that was recorded")
 
 // document is the stored form. The manifest is text, since its own encoding is
 // exact to the byte.
@@ -112,9 +113,12 @@ func (s Store) open(ctx context.Context, set trust.At[trust.BaselineSet]) (*Base
 	case err != nil:
 		return nil, fmt.Errorf("load baseline of %s: %w", artifact.Quote(body.Model), err)
 	case artifact.SHA256Of(raw) != body.Document:
-		return nil, altered(body.Model, fmt.Errorf("its digest differs"))
+		return nil, altered(body.Model, errors.New("its digest differs"))
 	}
 	m, err := decode(raw)
+	if err == nil && m.Root() != body.Root {
+		err = errors.New("its root digest differs")
+	}
 	if err != nil {
 		return nil, altered(body.Model, err)
 	}
@@ -141,13 +145,18 @@ func decode(raw []byte) (*manifest.Manifest, error) {
 }
 
 // Save makes m the baseline of the model. A manifest with problems is an
-// Incomplete fault: a baseline with holes would call the holes healthy.
+// Incomplete fault: a baseline with holes would call the holes healthy. So is
+// one without a file: a volume that is not mounted looks like that.
 func (s Store) Save(ctx context.Context, set trust.BaselineSet, m *manifest.Manifest, at time.Time, actor string) error {
 	if len(m.Problems) > 0 {
 		p := m.Problems[0]
 		return fault.New(fault.Incomplete, "take baseline of %s: %d paths could not be taken; %s: %s",
 			artifact.Quote(set.Model), len(m.Problems), artifact.Quote(p.Path), p.Reason).
 			WithHint("make the model readable and free of special files, then try again")
+	}
+	if m.Root().IsZero() {
+		return fault.New(fault.Incomplete, "take baseline of %s: there is no file in it", artifact.Quote(set.Model)).
+			WithHint("check the model's path, and that its volume is mounted")
 	}
 	body, err := m.Encode()
 	if err != nil {

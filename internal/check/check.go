@@ -34,6 +34,8 @@ type Checker struct {
 	Targets   []Target
 	Baselines baseline.Store
 	Ledger    evidence.Ledger
+	// Key is what the host's record has to be signed with.
+	Key evidence.VerifierKey
 	// Trust verifies the signature of a model that has no baseline yet. With
 	// RequireSigned such a model must verify.
 	Trust         oms.Trust
@@ -108,10 +110,13 @@ func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{CheckTime: c.Now().UTC(), Indicators: []indicator.Indicator{}, Models: []Model{}}
-	for _, t := range targets {
-		state, err := c.state(ctx)
+	for n, t := range targets {
+		state, problems, err := trust.Read(ctx, c.Ledger, c.Key)
 		if err != nil {
 			return nil, err
+		}
+		if n == 0 {
+			r.Indicators = append(r.Indicators, c.altered(problems)...)
 		}
 		m, found := c.model(ctx, state, t)
 		r.Models = append(r.Models, m)
@@ -128,12 +133,15 @@ func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
 	return r, nil
 }
 
-func (c *Checker) state(ctx context.Context) (*trust.State, error) {
-	entries, err := c.Ledger.Entries(ctx, trust.Log, 1)
-	if err != nil {
-		return nil, fmt.Errorf("read the host's record: %w", err)
+// altered says that the host's record is not what was written, so that
+// nothing read from it can be relied on.
+func (c *Checker) altered(problems []evidence.Problem) []indicator.Indicator {
+	var out []indicator.Indicator
+	for _, p := range problems {
+		out = append(out, indicator.New(indicator.RecordAltered, trust.Log, c.Now(), "the host's record: "+p.Detail,
+			map[string]any{"alteration": string(p.Kind), "entry": p.Seq, "next_step": trust.Hint}, string(p.Kind), p.Detail))
 	}
-	return trust.Fold(entries)
+	return out
 }
 
 func (c *Checker) pick(only []string) ([]Target, error) {

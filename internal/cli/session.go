@@ -109,7 +109,7 @@ func (g *globals) loadConfig() (*config.Config, error) {
 // mustConfig refuses to go on without a configuration.
 func (s *session) mustConfig() error {
 	if s.conf.Path == "" {
-		return usage("there is no configuration").(*fault.Error).WithHint("name one with --config, or begin with: weightwarden config example > config.yaml")
+		return usage("there is no configuration").WithHint("name one with --config, or begin with: weightwarden config example > config.yaml")
 	}
 	return nil
 }
@@ -138,13 +138,18 @@ func (s *session) baselines() baseline.Store {
 	return baseline.Store{Documents: s.db.Documents(), Ledger: s.ledger}
 }
 
-// trusted returns the host's record.
+// trusted returns the host's record, which nothing is decided by when it was
+// altered.
 func (s *session) trusted(ctx context.Context) (*trust.State, error) {
-	entries, err := s.ledger.Entries(ctx, trust.Log, 1)
+	state, problems, err := trust.Read(ctx, s.ledger, s.key.Public())
 	if err != nil {
 		return nil, err
 	}
-	return trust.Fold(entries)
+	if len(problems) > 0 {
+		return nil, fault.New(fault.Untrusted, "the host's record of baselines and deny-list was altered: %s", problems[0].Detail).
+			WithHint("%s", trust.Hint)
+	}
+	return state, nil
 }
 
 // recordTrust appends to the host's record.
@@ -161,7 +166,7 @@ func (s *session) checker(ctx context.Context) (*check.Checker, error) {
 		return nil, err
 	}
 	return &check.Checker{
-		Targets: targets(s.conf), Baselines: s.baselines(), Ledger: s.ledger,
+		Targets: targets(s.conf), Baselines: s.baselines(), Ledger: s.ledger, Key: s.key.Public(),
 		Trust: keys, RequireSigned: s.conf.Trust.RequireSigned,
 		Environments: s.environments(ctx), Packages: s.conf.BaselineDependencies,
 		DriftThreshold: s.conf.DriftThreshold, Actor: s.Actor, Now: s.Now,
