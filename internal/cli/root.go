@@ -62,7 +62,7 @@ func newRoot(env Env) *cobra.Command {
 		return fault.New(fault.Invalid, "%w", err).WithHint("see: %s --help", cmd.CommandPath())
 	})
 	root.AddCommand(
-		newCheck(g), newWatch(g), newBaseline(g), newSign(g), newVerify(g), newKey(g), newDeny(g),
+		newCheck(g), newWatch(g), newBaseline(g), newSign(g), newVerify(g), newDigest(g), newKey(g), newDeny(g),
 		newHunt(g), newIncident(g), newPlaybook(g), newDrill(g), newConfig(g), newVersion(g), newDocs(g),
 	)
 	hardenUsage(root)

@@ -125,6 +125,15 @@ func (l Layout) Take(ctx context.Context, o manifest.Options) (*manifest.Manifes
 	return m, nil
 }
 
+// Source is the path that the manifest's paths belong to: Tree for a hub cache,
+// the model's own for everything else.
+func (l Layout) Source() string {
+	if l.Kind == HubRepository || l.Kind == HubSnapshot {
+		return l.Tree
+	}
+	return l.Path
+}
+
 // View is the manifest of the model as whoever loads it sees it: of a hub
 // snapshot the files under their own names, with the content of the blobs that
 // the layout's links lead to. Any other link stays a link. Of all other
