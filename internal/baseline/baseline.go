@@ -146,7 +146,8 @@ func decode(raw []byte) (*manifest.Manifest, error) {
 
 // Save makes m the baseline of the model. A manifest with problems is an
 // Incomplete fault: a baseline with holes would call the holes healthy. So is
-// one without a file: a volume that is not mounted looks like that.
+// one without a file: a directory that nothing was copied to yet, or whose
+// volume is not mounted, is no model.
 func (s Store) Save(ctx context.Context, set trust.BaselineSet, m *manifest.Manifest, at time.Time, actor string) error {
 	if len(m.Problems) > 0 {
 		p := m.Problems[0]
@@ -155,8 +156,8 @@ func (s Store) Save(ctx context.Context, set trust.BaselineSet, m *manifest.Mani
 			WithHint("make the model readable and free of special files, then try again")
 	}
 	if m.Root().IsZero() {
-		return fault.New(fault.Incomplete, "take baseline of %s: there is no file in it", artifact.Quote(set.Model)).
-			WithHint("check the model's path, and that its volume is mounted")
+		return fault.New(fault.Incomplete, "take baseline of %s: there is no file in %s", artifact.Quote(set.Model), artifact.Quote(set.Path)).
+			WithHint("check the model's path in the configuration, and that its volume is mounted")
 	}
 	body, err := m.Encode()
 	if err != nil {

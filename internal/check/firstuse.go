@@ -54,7 +54,7 @@ func (o *observation) selfEvident() bool {
 // Nobody can vouch for content that contradicts its own name: that is a
 // Refused fault.
 func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reason string) (*BaselineInfo, error) {
-	state, _, err := trust.Read(ctx, c.Ledger, c.Key)
+	state, err := c.state(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -138,7 +138,7 @@ func Fold(entries []evidence.Entry) (*State, error) {
 	for _, e := range entries {
 		if err := s.apply(e); err != nil {
 			return nil, fault.New(fault.Incomplete, "read the host's record: %w", err).
-				WithHint("%s", Hint)
+				WithHint("ask what happened to it: weightwarden incident verify %s", Log)
 		}
 	}
 	return s, nil
