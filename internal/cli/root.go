@@ -66,7 +66,7 @@ func newRoot(env Env) *cobra.Command {
 	root.SetFlagErrorFunc(badUsage)
 	root.AddCommand(
 		newCheck(g), newWatch(g), newBaseline(g), newSign(g), newVerify(g), newKey(g), newDeny(g),
-		newHunt(g), newIncident(g), newPlaybook(g), newDrill(g), newConfig(g), newVersion(g), newDocs(g),
+		newHunt(g), newScan(g), newIncident(g), newPlaybook(g), newDrill(g), newConfig(g), newVersion(g), newDocs(g),
 	)
 	root.InitDefaultCompletionCmd()
 	hardenUsage(root)
