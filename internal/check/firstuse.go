@@ -51,8 +51,23 @@ func (c *Checker) Vouch(ctx context.Context, m artifact.Model, now *manifest.Man
 	case !sameFiles(r.Covered, now.Files):
 		return set, "the model changed between two looks"
 	}
+	if reason := c.deniedKey(ctx, r.KeyHint); reason != "" {
+		return set, reason
+	}
 	set.Voucher, set.Who, set.Reason = trust.BySignature, r.Signer, "signature verified on first use"
 	return set, "verified"
+}
+
+// deniedKey says why the signer with the hint does not count, or "".
+func (c *Checker) deniedKey(ctx context.Context, hint string) string {
+	state, err := c.state(ctx)
+	if err != nil {
+		return "the deny-list could not be read: " + err.Error()
+	}
+	if d, ok := state.Denied(trust.Key, hint); ok {
+		return "its signer is on the deny-list: " + artifact.Quote(d.Body.Reason)
+	}
+	return ""
 }
 
 func reasons(r *oms.Result) string {
