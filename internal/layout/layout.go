@@ -66,23 +66,23 @@ func Detect(p string) Layout {
 	if l, ok := detectHub(p); ok {
 		return l
 	}
-	real, err := filepath.EvalSymlinks(p)
+	resolved, err := filepath.EvalSymlinks(p)
 	if err != nil {
 		return Layout{Kind: Directory, Path: p, Tree: p}
 	}
-	if l, ok := detectHub(real); ok {
+	if l, ok := detectHub(resolved); ok {
 		l.Path = p
 		return l
 	}
-	l := Layout{Kind: Directory, Path: p, Tree: p, Mounted: mounted(real)}
+	l := Layout{Kind: Directory, Path: p, Tree: p, Mounted: mounted(resolved)}
 	switch {
-	case has(real, "", fs.FileMode.IsRegular):
+	case has(resolved, "", fs.FileMode.IsRegular):
 		l.Kind, l.Tree = File, filepath.Dir(p)
-	case has(real, ociLayoutFile, fs.FileMode.IsRegular):
+	case has(resolved, ociLayoutFile, fs.FileMode.IsRegular):
 		l.Kind = OCI
-	case has(real, mlmodelFile, fs.FileMode.IsRegular):
+	case has(resolved, mlmodelFile, fs.FileMode.IsRegular):
 		l.Kind = MLflow
-	case served(p) || served(real):
+	case served(p) || served(resolved):
 		l.Kind = KServe
 	}
 	return l

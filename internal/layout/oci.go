@@ -129,24 +129,27 @@ func (w *ociWalk) document(name, want, role string) {
 	}
 }
 
+// listed is a key of a document, and what the blobs are that stand there.
+type listed struct{ key, role string }
+
 // follow puts by what a document lists.
 func (w *ociWalk) follow(o object, name, role string) error {
-	lists := map[string]string{"manifests": "manifest"}
+	lists := []listed{{"manifests", "manifest"}}
 	if role == "manifest" {
-		lists = map[string]string{"config": "config", "layers": "layer", "blobs": "layer", "subject": "subject"}
+		lists = []listed{{"config", "config"}, {"layers", "layer"}, {"blobs", "layer"}, {"subject", "subject"}}
 	}
 	var found []descriptor
-	for key, as := range lists {
-		members, err := o.objects(key)
+	for _, list := range lists {
+		members, err := o.objects(list.key)
 		if err != nil {
 			return err
 		}
 		for _, m := range members {
 			d, err := parseDescriptor(m)
 			if err != nil {
-				return fmt.Errorf("%s: %w", key, err)
+				return fmt.Errorf("%s: %w", list.key, err)
 			}
-			d.role, d.from = as, name
+			d.role, d.from = list.role, name
 			found = append(found, d)
 		}
 	}

@@ -191,7 +191,7 @@ func (s *State) lift(l At[Lifted]) error {
 // check refuses what this program cannot look for. A denial without a value
 // would be met by everything whose digest is not known.
 func (s Subject) check(value string) error {
-	if !slices.Contains([]Subject{Root, File, Key}, s) {
+	if !slices.Contains([]Subject{Root, File, Key, Identity}, s) {
 		return fmt.Errorf("the deny-list has the unknown subject %.40q", s)
 	}
 	if value == "" {
