@@ -118,10 +118,10 @@ func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
 		if n == 0 {
 			r.Indicators = append(r.Indicators, c.altered(problems)...)
 		}
-		m, found := c.model(ctx, state, t)
+		m, found := c.model(ctx, state, t, len(problems) == 0)
 		r.Models = append(r.Models, m)
 		r.Indicators = append(r.Indicators, found...)
-		r.Indicators = append(r.Indicators, c.behaviour(t)...)
+		r.Indicators = append(r.Indicators, c.behaviour(ctx, t)...)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -190,8 +190,9 @@ func (r *Report) Outcome(failOn finding.Severity) (found, untrusted, incomplete 
 	return found, untrusted, incomplete
 }
 
-// model checks one model. Its trouble is in the indicators.
-func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Model, []indicator.Indicator) {
+// model checks one model. Its trouble is in the indicators. With a record that
+// is not intact no baseline is taken, and nothing is called clean.
+func (c *Checker) model(ctx context.Context, state *trust.State, t Target, intact bool) (Model, []indicator.Indicator) {
 	m := Model{ID: t.ID, Path: t.Path, Critical: t.Critical}
 	now, err := manifest.Take(ctx, t.Path, c.options(t.ID))
 	if err != nil {
@@ -206,21 +207,27 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 	}
 	m.Files, m.Bytes, m.Root = now.Regular(), now.Bytes(), now.Root().String()
 	found := c.denied(state, t, now)
+	clean, unverified := Clean, Unverified
+	if !intact {
+		clean, unverified = Error, Error
+	}
 	base, err := c.Baselines.Load(ctx, state, t.ID)
 	switch {
 	case err == nil:
 		m.Baseline = info(base)
 		found = append(found, c.compare(base, now)...)
-		m.Verdict = verdict(found, Clean)
+		m.Verdict = verdict(found, clean)
 	case errors.Is(err, baseline.ErrAltered):
 		found = append(found, indicator.New(indicator.BaselineAltered, t.ID, c.Now(), err.Error(),
 			map[string]any{"model_id": t.ID}))
 		m.Verdict = verdict(found, Tampered)
+	case fault.KindOf(err) == fault.NotFound && (!intact || len(found) > 0):
+		// What is on the deny-list does not become the measure of itself.
+		found = append(found, baseline.Problems(t.ID, now, c.Now())...)
+		m.Verdict = verdict(found, unverified)
 	case fault.KindOf(err) == fault.NotFound:
-		var first []indicator.Indicator
-		m.Baseline, first = c.firstUse(ctx, t, now)
-		found = append(found, first...)
-		m.Verdict = verdict(found, Unverified)
+		m.Baseline, found = c.firstUse(ctx, state, t, now)
+		m.Verdict = verdict(found, unverified)
 	default:
 		found = append(found, indicator.New(indicator.CheckFailed, t.ID, c.Now(), err.Error(), map[string]any{"model_id": t.ID}))
 		m.Verdict = verdict(found, Error)
@@ -282,7 +289,7 @@ func info(b *baseline.Baseline) *BaselineInfo {
 // denied looks the model up in the deny-list.
 func (c *Checker) denied(state *trust.State, t Target, now *manifest.Manifest) []indicator.Indicator {
 	var out []indicator.Indicator
-	if d, ok := state.Denied(trust.Root, now.Root().String()); ok {
+	if d, ok := state.Denied(trust.Root, now.Root().String()); ok && !now.Root().IsZero() {
 		out = append(out, indicator.New(indicator.ModelDenied, t.ID, c.Now(),
 			"the model is on the deny-list: "+artifact.Quote(d.Body.Reason),
 			map[string]any{"model_id": t.ID, "root_digest": d.Body.Value, "incident_id": d.Body.Incident}, d.Body.Value))

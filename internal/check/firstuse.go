@@ -2,9 +2,11 @@ package check
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/baseline"
+	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/indicator"
 	"github.com/weightwarden/weightwarden/internal/manifest"
@@ -14,11 +16,11 @@ import (
 
 // firstUse takes the baseline of a model that has none: vouched for by its
 // signature where that verifies, else by nobody, which it says.
-func (c *Checker) firstUse(ctx context.Context, t Target, now *manifest.Manifest) (*BaselineInfo, []indicator.Indicator) {
+func (c *Checker) firstUse(ctx context.Context, state *trust.State, t Target, now *manifest.Manifest) (*BaselineInfo, []indicator.Indicator) {
 	if problems := baseline.Problems(t.ID, now, c.Now()); len(problems) > 0 {
 		return nil, problems
 	}
-	set, signature := c.Vouch(ctx, t.Model, now)
+	set, signature := c.Vouch(ctx, state, t.Model, now)
 	if c.RequireSigned && set.Voucher != trust.BySignature {
 		return nil, []indicator.Indicator{indicator.New(indicator.BaselineRefused, t.ID, c.Now(),
 			"the policy requires a signature before a baseline is taken: "+signature,
@@ -36,9 +38,9 @@ func (c *Checker) firstUse(ctx context.Context, t Target, now *manifest.Manifest
 }
 
 // Vouch says who vouches for a model as it is: its signer when its signature
-// verifies under the configured trust and covers every file, else nobody. The
-// text says what came of the signature.
-func (c *Checker) Vouch(ctx context.Context, m artifact.Model, now *manifest.Manifest) (trust.BaselineSet, string) {
+// verifies under the configured trust, covers every file and was not made with
+// a key on the deny-list, else nobody. The text says what came of the signature.
+func (c *Checker) Vouch(ctx context.Context, state *trust.State, m artifact.Model, now *manifest.Manifest) (trust.BaselineSet, string) {
 	set := trust.BaselineSet{Model: m.ID, Path: m.Path, Voucher: trust.FirstUse}
 	r, err := oms.Verify(ctx, m.Path, oms.VerifyOptions{Trust: c.Trust, Now: c.Now()})
 	switch {
@@ -48,11 +50,18 @@ func (c *Checker) Vouch(ctx context.Context, m artifact.Model, now *manifest.Man
 		return set, "signature " + string(r.Verdict) + reasons(r)
 	case len(r.Uncovered) > 0:
 		return set, "the signature does not cover " + artifact.Quote(r.Uncovered[0])
+	case denied(state, r.KeyHint):
+		return set, "the key of the signature is on the deny-list"
 	case !sameFiles(r.Covered, now.Files):
 		return set, "the model changed between two looks"
 	}
 	set.Voucher, set.Who, set.Reason = trust.BySignature, r.Signer, "signature verified on first use"
 	return set, "verified"
+}
+
+func denied(state *trust.State, hint string) bool {
+	_, ok := state.Denied(trust.Key, hint)
+	return ok
 }
 
 func reasons(r *oms.Result) string {
@@ -79,12 +88,26 @@ func sameFiles(covered, files []artifact.File) bool {
 
 // TakeBaseline makes the model as it is now the baseline. With a person's
 // name in who, that person vouches for it; else its signature does, or nobody.
+// What is on the deny-list becomes no baseline, and neither does anything while
+// the host's record is not what was written: both are Untrusted faults.
 func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reason string) (*BaselineInfo, error) {
+	state, problems, err := trust.Read(ctx, c.Ledger, c.Key)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(problems) > 0:
+		return nil, fault.New(fault.Untrusted, "take baseline of %s: the host's record was altered: %s", artifact.Quote(m.ID), problems[0].Detail).
+			WithHint("%s", trust.Hint)
+	}
 	now, err := manifest.Take(ctx, m.Path, c.options(m.ID))
 	if err != nil {
 		return nil, err
 	}
-	set, signature := c.Vouch(ctx, m, now)
+	if d, ok := state.DeniedAmong(now.Root(), now.Files); ok {
+		return nil, fault.New(fault.Untrusted, "take baseline of %s: it is on the deny-list: %s %s", artifact.Quote(m.ID), d.Body.Subject, d.Body.Value).
+			WithHint("treat it as an incident, or see: weightwarden deny list")
+	}
+	set, signature := c.Vouch(ctx, state, m, now)
 	if who != "" && set.Voucher != trust.BySignature {
 		set.Voucher, set.Who = trust.ByPerson, who
 	}
@@ -98,6 +121,13 @@ func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reaso
 	at := c.Now()
 	if err := c.Baselines.Save(ctx, set, now, at, c.Actor); err != nil {
 		return nil, err
+	}
+	if set.Voucher == trust.ByPerson {
+		approved := trust.Vouch{Root: now.Root(), How: trust.Approved, Who: set.Who}
+		if _, err := c.Ledger.Append(ctx, trust.Log, evidence.Any,
+			evidence.Draft{Time: at, Actor: c.Actor, Kind: trust.KindVouched, Body: approved}); err != nil {
+			return nil, fmt.Errorf("record approval: %w", err)
+		}
 	}
 	return &BaselineInfo{Trusted: set.Trusted(), Voucher: set.Voucher, Who: set.Who, Root: now.Root().String(), Established: at.UTC()}, nil
 }
