@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
@@ -126,7 +125,7 @@ func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
 		m, found := c.model(ctx, state, t)
 		r.Models = append(r.Models, m)
 		r.Indicators = append(r.Indicators, found...)
-		r.Indicators = append(r.Indicators, c.behaviour(t)...)
+		r.Indicators = append(r.Indicators, c.behaviour(ctx, t)...)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -194,7 +193,8 @@ func (r *Report) Outcome(failOn finding.Severity) (found, untrusted, incomplete 
 	return found, untrusted, incomplete
 }
 
-// model checks one model. Its trouble is in the indicators.
+// model checks one model. Its trouble is in the indicators. Without a record to
+// rely on no baseline is taken, and nothing is called clean.
 func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Model, []indicator.Indicator) {
 	m := Model{ID: t.ID, Path: t.Path, Critical: t.Critical}
 	o, err := c.observe(ctx, t.Model)
@@ -219,7 +219,6 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 	switch {
 	case err == nil:
 		m.Baseline = info(base)
-		found = append(found, c.deniedVoucher(state, base)...)
 		found = append(found, c.compare(base, now)...)
 		found = withoutRepeats(found, c.signed(state, base, o))
 		found = withoutRepeats(found, c.structure(o, base.Trusted()))
@@ -299,7 +298,7 @@ func info(b *baseline.Baseline) *BaselineInfo {
 // denied looks the model up in the deny-list.
 func (c *Checker) denied(state *trust.State, t Target, now *manifest.Manifest) []indicator.Indicator {
 	var out []indicator.Indicator
-	if d, ok := state.Denied(trust.Root, now.Root().String()); ok {
+	if d, ok := state.Denied(trust.Root, now.Root().String()); ok && !now.Root().IsZero() {
 		out = append(out, indicator.New(indicator.ModelDenied, t.ID, c.Now(),
 			"the model is on the deny-list: "+artifact.Quote(d.Body.Reason),
 			map[string]any{"model_id": t.ID, "root_digest": d.Body.Value, "incident_id": d.Body.Incident}, d.Body.Value))
@@ -312,17 +311,4 @@ func (c *Checker) denied(state *trust.State, t Target, now *manifest.Manifest) [
 		}
 	}
 	return out
-}
-
-// deniedVoucher reports a baseline that only the holder of a denied key
-// vouches for: who has stolen the key could have signed it.
-func (c *Checker) deniedVoucher(state *trust.State, b *baseline.Baseline) []indicator.Indicator {
-	hint, signed := strings.CutPrefix(b.Who, "key:")
-	d, denied := state.Denied(trust.Key, hint)
-	if !signed || !denied || b.Voucher != trust.BySignature {
-		return nil
-	}
-	return []indicator.Indicator{indicator.New(indicator.ModelDenied, b.Model, c.Now(),
-		"the key that vouches for the baseline is on the deny-list: "+artifact.Quote(d.Body.Reason),
-		map[string]any{"model_id": b.Model, "key": hint}, hint)}
 }
