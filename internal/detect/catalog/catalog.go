@@ -5,12 +5,14 @@ package catalog
 
 import (
 	"github.com/weightwarden/weightwarden/internal/detect"
+	"github.com/weightwarden/weightwarden/internal/detect/pickle"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
 )
 
 // All returns every detector, in the order in which they are asked.
 func All() []detect.Detector {
 	return []detect.Detector{
+		pickle.New(),
 		text.New(),
 	}
 }
