@@ -127,7 +127,14 @@ func isTorchLegacy(p *probe) bool {
 	return magicAt(2, torch.Magic)(p)
 }
 
-func isPickle(p *probe) bool { return !isTorchLegacy(p) && pickle.Looks(p.head, p.size) }
+// isPickle is stricter where the bytes are something else already: any bytes
+// can happen to be a few opcodes.
+func isPickle(p *probe) bool {
+	if p.strong || magic("PK\x03\x04", "PK\x05\x06")(p) {
+		return pickle.Imports(p.head)
+	}
+	return !isTorchLegacy(p) && pickle.Looks(p.head, p.size)
+}
 
 // isTar wants the signature, or the checksum of a header from before there was
 // one.
@@ -164,7 +171,11 @@ func isZip(p *probe) bool {
 	}
 	tail := p.tail()
 	at := bytes.LastIndex(tail, []byte("PK\x05\x06"))
-	return at >= 0 && len(tail)-at >= 22 && bytes.Contains(tail, []byte("PK\x01\x02"))
+	if at < 0 || len(tail)-at < 22 || !bytes.Contains(tail, []byte("PK\x01\x02")) {
+		return false
+	}
+	// The last member of a tar may be a zip: that is no zip at the end.
+	return !isTar(p) || len(tail)-at == 22+int(binary.LittleEndian.Uint16(tail[at+20:]))
 }
 
 // hasMember reports whether a name that ends so, or begins so below the first

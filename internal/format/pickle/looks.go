@@ -3,6 +3,7 @@ package pickle
 import (
 	"bytes"
 	"errors"
+	"unicode/utf8"
 )
 
 // minUndecided is how many opcodes of a longer stream have to run before bytes
@@ -20,6 +21,25 @@ func Looks(head []byte, size int64) bool {
 	if head[0] == 0x80 && head[1] <= 31 {
 		return len(head) == 2 || OpName(head[2]) != "" || head[1] >= 2
 	}
+	r, imports := probe(head)
+	switch {
+	case imports:
+		return true
+	case r.Stopped:
+		return r.Ops > 1
+	}
+	return errors.Is(r.Err, ErrTruncated) && int64(len(head)) < size && r.Ops >= minUndecided
+}
+
+// Imports reports whether head begins a pickle that imports something that
+// could be a name. Arbitrary numbers do not.
+func Imports(head []byte) bool {
+	_, imports := probe(head)
+	return imports
+}
+
+// probe runs head up to the first import.
+func probe(head []byte) (Result, bool) {
 	imported := errors.New("imported")
 	r, err := Run(bytes.NewReader(head), 0, int64(len(head)), Limits{}, func(m *Machine, e *Event) error {
 		switch e.Kind {
@@ -33,13 +53,7 @@ func Looks(head []byte, size int64) bool {
 		}
 		return nil
 	})
-	switch {
-	case errors.Is(err, imported):
-		return true
-	case r.Stopped:
-		return r.Ops > 1
-	}
-	return errors.Is(r.Err, ErrTruncated) && int64(len(head)) < size && r.Ops >= minUndecided
+	return r, errors.Is(err, imported)
 }
 
 // identifier reports whether s could be a dotted name of Python.
@@ -49,5 +63,5 @@ func identifier(s string) bool {
 			return false
 		}
 	}
-	return s != "" && (s[0] < '0' || s[0] > '9')
+	return s != "" && utf8.ValidString(s) && (s[0] < '0' || s[0] > '9')
 }
