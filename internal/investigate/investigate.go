@@ -129,13 +129,14 @@ func (r *Result) content(root *os.Root, f artifact.File) {
 	switch format {
 	case artifact.Pickle, artifact.Torch:
 		r.add(rulePickle, finding.High, finding.Suspicious, f.Path,
-			fmt.Sprintf("%s is a %s file: loading it runs what is in it", name, format), "AML.T0011.000")
+			fmt.Sprintf("%s is %s: loading it runs the pickle in it", name, format), "AML.T0011.000")
 	case artifact.Native:
 		r.add(ruleNative, finding.High, finding.Suspicious, f.Path,
-			fmt.Sprintf("%s is native code", name), "AML.T0011")
+			fmt.Sprintf("%s is native code (an executable or a shared library)", name), "AML.T0011")
 	case artifact.Python, artifact.Script:
 		r.add(ruleSource, finding.High, finding.Suspicious, f.Path,
 			fmt.Sprintf("%s is code (%s)", name, format), "AML.T0011")
+	default: // the others run nothing by being loaded
 	}
 	if promised := artifact.Promised(f.Path); promised != nil && !slices.Contains(promised, format) && f.Size > 0 {
 		r.add(rulePromise, finding.High, finding.Suspicious, f.Path,
