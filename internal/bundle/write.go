@@ -22,7 +22,7 @@ type Source struct {
 	// Incident and Host are the logs as stored; they may be altered.
 	Incident, Host evidence.LogState
 	// Open gives the bytes kept as the evidence d, whether or not they still
-	// are what was sealed. Evidence that is not there is a NotFound fault.
+	// are what was sealed. Evidence that is not there is a NotFound or a Conflict fault.
 	Open func(ctx context.Context, d artifact.Digest) (io.ReadCloser, error)
 	Key  evidence.SigningKey
 	// By is who exports, Now when, Clock what is known of the clock.
@@ -144,8 +144,8 @@ func (s Source) object(ctx context.Context, item evidence.Item) (p *part, troubl
 		return nil, fmt.Sprintf("sealed item %s has no SHA-256", artifact.Quote(item.Name)), nil
 	}
 	r, err := s.Open(ctx, item.SHA256)
-	if fault.KindOf(err) == fault.NotFound {
-		return nil, fmt.Sprintf("evidence %s (%s) is missing", item.SHA256, artifact.Quote(item.Name)), nil
+	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Conflict {
+		return nil, fmt.Sprintf("evidence %s (%s) is not there: %v", item.SHA256, artifact.Quote(item.Name), err), nil
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("read evidence: %w", err)

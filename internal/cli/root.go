@@ -63,7 +63,7 @@ func newRoot(env Env) *cobra.Command {
 	})
 	root.AddCommand(
 		newCheck(g), newWatch(g), newBaseline(g), newSign(g), newVerify(g), newKey(g), newDeny(g),
-		newHunt(g), newIncident(g), newPlaybook(g), newDrill(g), newConfig(g), newVersion(g), newDocs(g),
+		newHunt(g), newIncident(g), newEvidence(g), newPlaybook(g), newDrill(g), newConfig(g), newVersion(g), newDocs(g),
 	)
 	hardenUsage(root)
 	return root

@@ -31,6 +31,9 @@ func changeTime(fs.FileInfo) int64 { return 0 }
 
 func ownedByUs(fs.FileInfo) bool { return true }
 
+// Clock is not available on this system.
+func Clock() (ClockState, error) { return ClockState{}, unsupported("clock") }
+
 // FreeSpace is not available on this system.
 func FreeSpace(string) (int64, error) { return 0, unsupported("free space") }
 
