@@ -78,6 +78,14 @@ func encode(log string, seq uint64, prev artifact.Digest, at time.Time, actor, k
 // spellings of a key or a time) is refused. It checks the form only; whether
 // the entry is what was once written is for [VerifyLog] to say.
 func ParseEntry(raw []byte) (Entry, error) {
+	if e, ok := scanEntry(raw); ok {
+		return e, nil
+	}
+	return parseEntry(raw)
+}
+
+// parseEntry is ParseEntry for every form.
+func parseEntry(raw []byte) (Entry, error) {
 	var e Entry
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()

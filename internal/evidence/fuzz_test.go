@@ -2,6 +2,7 @@ package evidence_test
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 
 	"github.com/weightwarden/weightwarden/internal/evidence"
@@ -21,6 +22,22 @@ func FuzzParseEntry(f *testing.F) {
 		again, err := evidence.Seal(e.Log, e.Seq, e.Prev, evidence.Draft{Time: e.Time, Actor: e.Actor, Kind: e.Kind, Body: e.Body})
 		if err != nil || !bytes.Equal(again.Raw(), raw) {
 			t.Errorf("accepted %q, which is sealed as %q, %v", raw, again.Raw(), err)
+		}
+	})
+}
+
+// The quick way to read an entry and the thorough one agree.
+func FuzzScanEntry(f *testing.F) {
+	for _, r := range grow(f, ours, "a", 3, 1, "text").Rows {
+		f.Add(r.Raw)
+	}
+	f.Add([]byte(`{"log":"a","seq":1,"time":"2026-03-01T12:00:00.000000000Z","actor":"","kind":"k","body":{"x":[1,"\\\"",{}]},"prev":""}`))
+	f.Add([]byte(`{"log":"a","seq":1,"time":"2026-03-01T12:00:00.000000000Z","actor":"u","kind":"k","body":"\u003c é ☃"}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		quick, err := evidence.ParseEntry(raw)
+		thorough, err2 := evidence.ParseEntryThoroughly(raw)
+		if (err == nil) != (err2 == nil) || !reflect.DeepEqual(quick, thorough) {
+			t.Errorf("%q is %+v (%v), and thoroughly %+v (%v)", raw, quick, err, thorough, err2)
 		}
 	})
 }

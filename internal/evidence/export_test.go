@@ -1,0 +1,4 @@
+package evidence
+
+// ParseEntryThoroughly is ParseEntry without its quick way.
+var ParseEntryThoroughly = parseEntry
