@@ -46,7 +46,7 @@ var rows = []row{
 	{"internal/check", "internal/artifact internal/baseline internal/drift internal/evidence internal/fault internal/finding internal/indicator internal/manifest internal/oms internal/pyenv internal/trust", ""},
 	{"internal/hunt", "internal/artifact internal/finding", ""},
 	{"internal/investigate", "internal/artifact internal/fault internal/finding internal/fsop internal/incident internal/manifest internal/oms", ""},
-	{"internal/assess", "internal/artifact internal/baseline internal/evidence internal/fault internal/incident internal/manifest internal/trust", ""},
+	{"internal/assess", "internal/artifact internal/baseline internal/evidence internal/fault internal/fsop internal/incident internal/manifest internal/trust", ""},
 	{"internal/bundle", "internal/artifact internal/evidence internal/fault internal/incident", "filippo.io/age"},
 	{"internal/knowngood", "internal/artifact internal/fault internal/manifest internal/oms internal/trust", ""},
 	{"internal/respond", "internal/action internal/artifact internal/baseline internal/evidence internal/fault internal/incident internal/manifest internal/trust", ""},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/evidence"
+	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/incident"
 )
 
@@ -20,7 +21,7 @@ func BenchmarkFold(b *testing.B) {
 					Type: "model_file", Name: "model.safetensors", Origin: "/srv/models/m/model.safetensors", SHA256: artifact.SHA256Of(nil), CollectedAt: noon,
 				}}
 				if i == 0 {
-					d.Kind, d.Body = incident.KindOpened, incident.Opened{Models: []string{"m"}}
+					d.Kind, d.Body = incident.KindOpened, incident.Opened{Models: []string{"m"}, Severity: finding.High}
 				}
 				e, err := evidence.Seal(logName, uint64(i+1), prev, d)
 				if err != nil {
