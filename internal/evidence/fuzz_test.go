@@ -2,9 +2,11 @@ package evidence_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"reflect"
 	"testing"
 
+	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 )
 
@@ -38,6 +40,29 @@ func FuzzScanEntry(f *testing.F) {
 		thorough, err2 := evidence.ParseEntryThoroughly(raw)
 		if (err == nil) != (err2 == nil) || !reflect.DeepEqual(quick, thorough) {
 			t.Errorf("%q is %+v (%v), and thoroughly %+v (%v)", raw, quick, err, thorough, err2)
+		}
+	})
+}
+
+// The quick way to read an item agrees with the decoder.
+func FuzzScanItem(f *testing.F) {
+	for _, i := range []evidence.Item{{}, {Type: "t", Name: "n", Origin: "/", SHA256: artifact.SHA256Of(nil), Size: 1, CollectedAt: noon}} {
+		body, err := json.Marshal(i)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var quick, slow evidence.Item
+		if err := json.Unmarshal(body, &slow); err != nil {
+			if quick.Scan(body) {
+				t.Errorf("%q is no item, and read as %+v", body, quick)
+			}
+			return
+		}
+		if quick.Scan(body) && !reflect.DeepEqual(quick, slow) {
+			t.Errorf("%q is %+v, and quickly %+v", body, slow, quick)
 		}
 	})
 }

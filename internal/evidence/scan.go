@@ -89,7 +89,7 @@ func (s *scanner) number(prefix string) uint64 {
 		i++
 	}
 	n, err := strconv.ParseUint(string(s.rest[:i]), 10, 63)
-	if s.bad || err != nil || s.rest[0] == '0' {
+	if s.bad || err != nil || i > 1 && s.rest[0] == '0' {
 		s.bad = true
 		return 0
 	}
@@ -146,4 +146,19 @@ func canonicalJSON(data []byte) bool {
 		}
 	}
 	return json.Valid(data)
+}
+
+// scan reads an item in the form that nearly all have, ten times as fast as
+// the decoder; false leaves it to that.
+func (i *Item) scan(body []byte) bool {
+	s := scanner{rest: body}
+	item := Item{Type: s.text(`{"type":"`), Name: s.text(`,"name":"`), Origin: s.text(`,"origin":"`)}
+	digest := s.text(`,"sha256":"`)
+	item.Size = int64(s.number(`,"size":`))
+	at := s.text(`,"collected_at":"`)
+	if s.bad || string(s.rest) != "}" || item.SHA256.UnmarshalText([]byte(digest)) != nil || item.CollectedAt.UnmarshalText([]byte(at)) != nil {
+		return false
+	}
+	*i = item
+	return true
 }
