@@ -56,6 +56,11 @@ type Incident struct {
 	Tasks      []TaskState           `json:"tasks"`
 	Messages   []RenderedMessage     `json:"messages"`
 	Notes      []WrittenNote         `json:"notes"`
+	Custody    []CustodyAt           `json:"custody"`
+	// Hold is nil when none was ever put on.
+	Hold *HoldAt `json:"evidence_hold,omitempty"`
+	// Scopes are the newest assessments of how far it reaches, by model.
+	Scopes map[string]ScopeAt `json:"scopes"`
 	// Unknown lists entries of kinds that this program does not know: they
 	// were written by a newer one, and are not understood here.
 	Unknown []string `json:"unknown_entries,omitempty"`
