@@ -142,9 +142,9 @@ type MessageRef struct {
 	Template string          `json:"template"`
 	Number   int             `json:"number"`
 	SHA256   artifact.Digest `json:"sha256"`
-	// Clock is the deadline that the message answers; needed only where
-	// several share a template.
-	Clock string `json:"clock,omitempty"`
+	// Clocks are the deadlines that the message answers; needed only where
+	// several wait for one template.
+	Clocks []string `json:"clocks,omitempty"`
 }
 
 // MessageApproved says that somebody lets a message go out.
