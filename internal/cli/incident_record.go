@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/clock"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/incident"
-	"github.com/weightwarden/weightwarden/internal/playbook"
 )
 
 // appended is what the commands that add one entry print.
@@ -47,12 +47,17 @@ func newIncidentFact(g *globals) *cobra.Command {
 		Use: "fact ID NAME VALUE", Short: "State a fact: a time, a number, an answer", Args: cobra.ExactArgs(3),
 		Long: `States a fact. Facts whose names end in _at are times (RFC 3339): first_bad_at
 decides which versions are old enough to roll back to. Facts named like a field
-of a message fill that field; the fact commander names who leads. A later fact
+of a message fill that field; the fact commander names who leads. Facts named
+clock_PROFILE, on or off, say whether deadlines apply (see incident clocks), and
+step_STEP, done, that people have done a step (see incident next). A later fact
 replaces an earlier one; both stay in the record.`,
 		Example: `  weightwarden incident fact INC-20261123-ABCDEFGH first_bad_at 2026-11-20T08:00:00Z --reason "registry log"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			fact := incident.Fact{Name: args[1], Value: args[2], Reason: reason}
 			if err := checkFact(&fact, g.Now()); err != nil {
+				return err
+			}
+			if err := g.checkClockFact(fact); err != nil {
 				return err
 			}
 			return runAppend(cmd.Context(), g, args[0], incident.KindFact, fact, fact.Name+" = "+artifact.Quote(fact.Value))
@@ -133,11 +138,19 @@ func newIncidentShow(g *globals) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				book, board, err := s.outlook(inc)
+				if err != nil {
+					return err
+				}
 				out := struct {
 					*incident.Incident
-					Next []string `json:"next"`
-				}{inc, playbook.Next(inc)}
-				return g.print(out, func(p *printer) { printIncident(p, inc, out.Next) })
+					Next   []string      `json:"next"`
+					Clocks []clock.Clock `json:"clocks"`
+				}{inc, book.Next(inc), board.Clocks}
+				return g.print(out, func(p *printer) {
+					printIncident(p, inc, out.Next)
+					printDue(p, board)
+				})
 			})
 		},
 	}
