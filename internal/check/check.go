@@ -108,11 +108,14 @@ func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{CheckTime: c.Now().UTC(), Indicators: []indicator.Indicator{}, Models: []Model{}}
+	state, err := c.state(ctx)
+	if errors.Is(err, evidence.ErrAltered) {
+		r.Indicators = append(r.Indicators, indicator.New(indicator.RecordAltered, trust.Log, c.Now(), err.Error(),
+			map[string]any{"next_step": "weightwarden incident verify " + trust.Log}))
+	} else if err != nil {
+		return nil, err
+	}
 	for _, t := range targets {
-		state, err := c.state(ctx)
-		if err != nil {
-			return nil, err
-		}
 		m, found := c.model(ctx, state, t)
 		r.Models = append(r.Models, m)
 		r.Indicators = append(r.Indicators, found...)
@@ -128,6 +131,8 @@ func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
 	return r, nil
 }
 
+// state returns the host's record. It is nil when the record was altered, since
+// then nothing in it can be relied on.
 func (c *Checker) state(ctx context.Context) (*trust.State, error) {
 	entries, err := c.Ledger.Entries(ctx, trust.Log, 1)
 	if err != nil {
@@ -197,6 +202,10 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 			map[string]any{"model_id": t.ID, "path": t.Path}, t.Path)}
 	}
 	m.Files, m.Bytes, m.Root = now.Regular(), now.Bytes(), now.Root().String()
+	if state == nil {
+		m.Verdict = Error // the record that would say what it should be was altered
+		return m, baseline.Problems(t.ID, now, c.Now())
+	}
 	found := c.denied(state, t, now)
 	base, err := c.Baselines.Load(ctx, state, t.ID)
 	switch {

@@ -77,9 +77,6 @@ func sameFiles(covered, files []artifact.File) bool {
 	return true
 }
 
-// LoadState returns the host's record, for callers that decide by it.
-func (c *Checker) LoadState(ctx context.Context) (*trust.State, error) { return c.state(ctx) }
-
 // TakeBaseline makes the model as it is now the baseline. With a person's
 // name in who, that person vouches for it; else its signature does, or nobody.
 func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reason string) (*BaselineInfo, error) {

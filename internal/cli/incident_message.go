@@ -257,4 +257,3 @@ func (s *session) templates() (message.Set, error) {
 	own, err := message.Load(s.conf.Templates, f)
 	return own, errors.Join(err, f.Close())
 }
-

@@ -132,6 +132,7 @@ func newIncidentClose(g *globals) *cobra.Command {
 func newIncidentShow(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Where an incident stands", Args: cobra.ExactArgs(1),
+		Example: "  weightwarden incident show INC-20261123-ABCDEFGH",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.with(cmd.Context(), func(s *session) error {
 				inc, err := s.fold(cmd.Context(), args[0])
@@ -166,10 +167,10 @@ func printIncident(p *printer, inc *incident.Incident, next []string) {
 	}
 	p.printf("evidence   %s, %d missing\n", plural(len(inc.Evidence), "item", "items"), len(inc.Gaps))
 	for _, i := range inc.Indicators {
-		p.printf("  %s  %s  %s\n", p.severity(i.Severity), i.Type, oneLine(i.Description))
+		p.printf("  %s  %s  %s\n", p.severity(i.Severity), artifact.Quote(string(i.Type)), oneLine(i.Description))
 	}
 	for _, f := range inc.Findings {
-		p.printf("  %s  %s  %s\n", p.severity(f.Severity), f.Rule, oneLine(f.Summary))
+		p.printf("  %s  %s  %s\n", p.severity(f.Severity), artifact.Quote(f.Rule), oneLine(f.Summary))
 	}
 	for _, plan := range inc.Plans {
 		p.printf("%s of %s  (plan %s)\n", plan.Action, artifact.Quote(plan.Model), short(plan.Hash.String()))
@@ -183,5 +184,19 @@ func printIncident(p *printer, inc *incident.Incident, next []string) {
 	for _, u := range inc.Unknown {
 		p.printf("not understood: entry %s\n", artifact.Quote(u))
 	}
-	p.printf("next       %s\n", strings.Join(next, ", "))
+	printNext(p, inc.ID, next)
+}
+
+// printNext shows the steps of the playbook that may be taken now, with the
+// commands for this incident.
+func printNext(p *printer, id string, next []string) {
+	for _, step := range playbook.Default().Steps {
+		if !slices.Contains(next, step.ID) {
+			continue
+		}
+		p.printf("next       %s\n", step.Title)
+		for _, c := range step.Commands {
+			p.printf("             %s\n", strings.Replace(c, " ID", " "+id, 1))
+		}
+	}
 }

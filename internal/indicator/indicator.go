@@ -54,6 +54,7 @@ const (
 	BehaviorUnreadable   Type = "behavior_unreadable"
 	BehaviorInsufficient Type = "behavior_insufficient"
 	DependencyUnreadable Type = "dependency_unreadable"
+	RecordAltered        Type = "record_altered"
 	CheckFailed          Type = "check_failed"
 )
 
@@ -82,6 +83,7 @@ var types = map[Type]Info{
 	ModelDenied:          {finding.Critical, Found, []string{"AML.T0010.003"}, "The model, or a file of it, is on the deny-list."},
 	BaselineUnverified:   {finding.Medium, Trust, nil, "Nobody vouches for the baseline: it was taken on first use."},
 	BaselineAltered:      {finding.Critical, Found, nil, "The stored baseline is not the one that was recorded."},
+	RecordAltered:        {finding.Critical, Found, nil, "The host's record of baselines and deny-list is not what was written."},
 	BaselineRefused:      {finding.High, Trust, nil, "The policy requires a signature and the baseline has none."},
 	BehaviorUnreadable:   {finding.Medium, Incomplete, nil, "Outputs or reference distribution could not be read."},
 	BehaviorInsufficient: {finding.Low, Incomplete, nil, "There are no outputs to judge the behaviour by."},

@@ -29,7 +29,8 @@ var errUnsigned = errors.New("not signed")
 // located is a signature that was found and read.
 type located struct {
 	data     []byte // a bundle, or a blob manifest
-	blobSig  []byte // the signature over a blob manifest; nil for a bundle
+	isBlob   bool
+	blobSig  []byte // the signature over a blob manifest
 	inside   []string
 	material []string
 }
@@ -184,7 +185,7 @@ func (t tree) blob(prefix string, preferred ...string) (*located, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &located{data: data, blobSig: sig, material: []string{prefix + manifestName, prefix + name}}, nil
+	return &located{data: data, isBlob: true, blobSig: sig, material: []string{prefix + manifestName, prefix + name}}, nil
 }
 
 // read returns the content of a regular file of at most limit bytes.

@@ -90,7 +90,7 @@ func (v *verification) authenticate(ctx context.Context, found *located) (*claim
 	var c *claims
 	var s signer
 	var claimErr, signErr error
-	if found.blobSig != nil {
+	if found.isBlob {
 		v.out.Method = MethodManifest
 		s, signErr = blobSigner(found.data, found.blobSig, v.Trust.Keys)
 		c, claimErr = parseBlobManifest(found.data, v.Limits)
