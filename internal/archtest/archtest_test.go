@@ -33,6 +33,9 @@ var rows = []row{
 	{"internal/incident", "internal/action internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
 	// engines: bytes and nouns in, nouns out
 	{"internal/oms", "internal/manifest internal/artifact internal/fault", "golang.org/x/crypto/blake2b github.com/zeebo/blake3"},
+	// the only importer of sigstore, and the only engine that may talk to a
+	// network: when it signs, with the services that it was told
+	{"internal/oms/keyless", "internal/oms internal/artifact internal/fault", "github.com/sigstore/sigstore-go"},
 	// adapters: one technology each
 	{"internal/signer", "internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
 	{"internal/manifest", "internal/artifact internal/fault", ""},

@@ -119,9 +119,16 @@ type Trust struct {
 	// AllowServerCertificates accepts leaf certificates whose extended key
 	// usage does not include code signing.
 	AllowServerCertificates bool
+	// Intermediates help to build chains up to the roots; they are not
+	// trusted by themselves.
+	Intermediates *x509.CertPool
 	// Keyless verifies the sigstore method. Without it such bundles are
 	// untrusted.
 	Keyless Keyless
+	// Timestamp verifies a time stamp (an RFC 3161 response) over a signature
+	// and returns its time. Without it time stamps in bundles of the key and
+	// certificate methods are reported as not verified and not used.
+	Timestamp func(signature, stamp []byte) (time.Time, error)
 }
 
 // Limits bound what is read of a signature. A zero field means its default.

@@ -1,6 +1,7 @@
 package oms
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -57,18 +58,50 @@ type Signed struct {
 // be read in full: then, and for links and special files, the error is a
 // [fault.Incomplete] or a [fault.Invalid] that names the first such path.
 func Sign(ctx context.Context, path string, key crypto.Signer, o SignOptions) (*Signed, error) {
-	s, err := signOver(ctx, path, key, o)
+	material, err := signingMaterial(key, o.Certificates)
+	if err != nil {
+		return nil, fmt.Errorf("sign %s: %w", artifact.Quote(path), err)
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	return SignBy(ctx, path, func(_ context.Context, _ string, payload []byte) ([]byte, error) {
+		return seal(payload, key, material, o.Random)
+	}, o)
+}
+
+// Sealer signs a payload by means of its own and returns the whole bundle.
+type Sealer func(ctx context.Context, payloadType string, payload []byte) ([]byte, error)
+
+// SignBy is [Sign] with the signature and its bundle made by seal. What the
+// options say about certificates and randomness does not matter then. A bundle
+// that is not over the payload, or that [Verify] would not read, is not
+// written.
+func SignBy(ctx context.Context, path string, seal Sealer, o SignOptions) (*Signed, error) {
+	s, err := signOver(ctx, path, seal, o)
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", artifact.Quote(path), err)
 	}
 	return s, nil
 }
 
-func signOver(ctx context.Context, path string, key crypto.Signer, o SignOptions) (*Signed, error) {
-	material, err := signingMaterial(key, o.Certificates)
+// sealed returns the bundle over the payload.
+func (s Sealer) sealed(ctx context.Context, payload []byte) ([]byte, error) {
+	data, err := s(ctx, payloadType, payload)
 	if err != nil {
 		return nil, err
 	}
+	b, err := parseBundle(data, Limits{}.fill())
+	if err != nil {
+		return nil, fmt.Errorf("check what was signed: %w", err)
+	}
+	if !bytes.Equal(b.payload, payload) {
+		return nil, errors.New("check what was signed: it is another payload")
+	}
+	return data, nil
+}
+
+func signOver(ctx context.Context, path string, seal Sealer, o SignOptions) (*Signed, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, unopened(err)
@@ -91,10 +124,7 @@ func signOver(ctx context.Context, path string, key crypto.Signer, o SignOptions
 	if err != nil {
 		return nil, err
 	}
-	if o.Random == nil {
-		o.Random = rand.Reader
-	}
-	data, err := seal(payload, key, material, o.Random)
+	data, err := seal.sealed(ctx, payload)
 	if err != nil {
 		return nil, err
 	}
