@@ -34,8 +34,6 @@ type Checker struct {
 	Targets   []Target
 	Baselines baseline.Store
 	Ledger    evidence.Ledger
-	// Key is what the host's record has to be signed with.
-	Key evidence.VerifierKey
 	// Trust verifies the signature of a model that has no baseline yet. With
 	// RequireSigned such a model must verify.
 	Trust         oms.Trust
@@ -110,14 +108,14 @@ func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{CheckTime: c.Now().UTC(), Indicators: []indicator.Indicator{}, Models: []Model{}}
-	for n, t := range targets {
-		state, problems, err := trust.Read(ctx, c.Ledger, c.Key)
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			r.Indicators = append(r.Indicators, c.altered(problems)...)
-		}
+	state, err := c.state(ctx)
+	if errors.Is(err, evidence.ErrAltered) {
+		r.Indicators = append(r.Indicators, indicator.New(indicator.RecordAltered, trust.Log, c.Now(), err.Error(),
+			map[string]any{"next_step": "weightwarden incident verify " + trust.Log}))
+	} else if err != nil {
+		return nil, err
+	}
+	for _, t := range targets {
 		m, found := c.model(ctx, state, t)
 		r.Models = append(r.Models, m)
 		r.Indicators = append(r.Indicators, found...)
@@ -133,15 +131,14 @@ func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
 	return r, nil
 }
 
-// altered says that the host's record is not what was written, so that
-// nothing read from it can be relied on.
-func (c *Checker) altered(problems []evidence.Problem) []indicator.Indicator {
-	var out []indicator.Indicator
-	for _, p := range problems {
-		out = append(out, indicator.New(indicator.RecordAltered, trust.Log, c.Now(), "the host's record: "+p.Detail,
-			map[string]any{"alteration": string(p.Kind), "entry": p.Seq, "next_step": trust.Hint}, string(p.Kind), p.Detail))
+// state returns the host's record. It is nil when the record was altered, since
+// then nothing in it can be relied on.
+func (c *Checker) state(ctx context.Context) (*trust.State, error) {
+	entries, err := c.Ledger.Entries(ctx, trust.Log, 1)
+	if err != nil {
+		return nil, fmt.Errorf("read the host's record: %w", err)
 	}
-	return out
+	return trust.Fold(entries)
 }
 
 func (c *Checker) pick(only []string) ([]Target, error) {
@@ -205,6 +202,10 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 			map[string]any{"model_id": t.ID, "path": t.Path}, t.Path)}
 	}
 	m.Files, m.Bytes, m.Root = now.Regular(), now.Bytes(), now.Root().String()
+	if state == nil {
+		m.Verdict = Error // the record that would say what it should be was altered
+		return m, baseline.Problems(t.ID, now, c.Now())
+	}
 	found := c.denied(state, t, now)
 	base, err := c.Baselines.Load(ctx, state, t.ID)
 	switch {

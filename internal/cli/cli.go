@@ -136,6 +136,6 @@ func oneLine(s string) string {
 }
 
 // usage marks an error as one of usage.
-func usage(format string, args ...any) error {
+func usage(format string, args ...any) *fault.Error {
 	return fault.New(fault.Invalid, format, args...)
 }

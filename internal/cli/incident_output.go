@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -234,8 +235,6 @@ func (s *session) templates() (message.Set, error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
-	for name, t := range own {
-		set[name] = t
-	}
+	maps.Copy(set, own)
 	return set, nil
 }

@@ -58,7 +58,8 @@ type Ledger interface {
 	// log has another size.
 	Append(ctx context.Context, log string, expected uint64, drafts ...Draft) ([]Entry, error)
 	// Entries returns the entries of log from seq on. A log that does not
-	// exist is empty. A row that is no entry is an Incomplete fault.
+	// exist is empty. A row that is no entry is an Incomplete fault; so is a
+	// log that is not what was last signed, which wraps [ErrAltered].
 	Entries(ctx context.Context, log string, from uint64) ([]Entry, error)
 	// Logs returns the names of the logs that start with prefix, sorted.
 	Logs(ctx context.Context, prefix string) ([]string, error)

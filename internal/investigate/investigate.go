@@ -136,6 +136,7 @@ func (r *Result) content(root *os.Root, f artifact.File) {
 	case artifact.Python, artifact.Script:
 		r.add(ruleSource, finding.High, finding.Suspicious, f.Path,
 			fmt.Sprintf("%s is code (%s)", name, format), "AML.T0011")
+	default: // the others run nothing by being loaded
 	}
 	if promised := artifact.Promised(f.Path); promised != nil && !slices.Contains(promised, format) && f.Size > 0 {
 		r.add(rulePromise, finding.High, finding.Suspicious, f.Path,
