@@ -145,7 +145,10 @@ func newBaselineList(g *globals) *cobra.Command {
 					out = append(out, h[len(h)-1])
 				}
 				slices.SortFunc(out, func(a, b history) int { return cmp.Compare(a.Model, b.Model) })
-				return g.print(out, func(p *printer) { printHistory(p, out) })
+				return g.print(out, func(p *printer) {
+					printHistory(p, out)
+					p.printf("%s\n", plural(len(out), "baseline", "baselines"))
+				})
 			})
 		},
 	}
@@ -161,6 +164,7 @@ type shownBaseline struct {
 func newBaselineShow(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use: "show MODEL", Short: "A model's baseline, its files and its history", Args: cobra.ExactArgs(1),
+		Example: "  weightwarden baseline show sentiment-model-v2.1",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.with(cmd.Context(), func(s *session) error {
 				b, state, err := s.loadBaseline(cmd.Context(), args[0])
@@ -191,6 +195,7 @@ func (s *session) loadBaseline(ctx context.Context, id string) (*baseline.Baseli
 func newBaselineDiff(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use: "diff MODEL", Short: "What differs between the model and its baseline", Args: cobra.ExactArgs(1),
+		Example: "  weightwarden --config config.yaml baseline diff sentiment-model-v2.1",
 		Long: "Compares the model as it is now with its baseline. Exit code 1 when anything differs.",
 		RunE: func(cmd *cobra.Command, args []string) error { return runBaselineDiff(cmd.Context(), g, args[0]) },
 	}

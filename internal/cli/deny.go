@@ -34,9 +34,10 @@ func newDenyChange(g *globals, add bool) *cobra.Command {
 	}
 	if add {
 		cmd.Use, cmd.Short = "add root|file|key VALUE", "Put a root digest, a file digest or a key's hint on the deny-list"
-		cmd.Example = `  weightwarden deny add root 9f86d081…0f00a08 --reason "poisoned release"`
+		cmd.Example = `  weightwarden deny add root 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --reason "poisoned release"`
 	} else {
 		cmd.Use, cmd.Short = "remove root|file|key VALUE", "Take something off the deny-list"
+		cmd.Example = `  weightwarden deny remove root 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --reason "wrong digest"`
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; kept in the record")
 	return cmd
@@ -64,7 +65,8 @@ func runDenyChange(ctx context.Context, g *globals, add bool, word, value, reaso
 		case !add && listed:
 			err = s.recordTrust(ctx, trust.KindAllowed, trust.Lifted{Subject: subject, Value: value, Reason: reason})
 		case !add:
-			return fault.New(fault.NotFound, "deny remove: %s %s is not on the deny-list", subject, value)
+			return fault.New(fault.NotFound, "deny remove: %s %s is not on the deny-list", subject, value).
+				WithHint("see what is: weightwarden deny list")
 		}
 		if err != nil {
 			return err

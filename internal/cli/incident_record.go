@@ -127,6 +127,7 @@ func newIncidentClose(g *globals) *cobra.Command {
 func newIncidentShow(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Where an incident stands", Args: cobra.ExactArgs(1),
+		Example: "  weightwarden incident show INC-20261123-ABCDEFGH",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.with(cmd.Context(), func(s *session) error {
 				inc, err := s.fold(cmd.Context(), args[0])
@@ -170,5 +171,19 @@ func printIncident(p *printer, inc *incident.Incident, next []string) {
 	for _, u := range inc.Unknown {
 		p.printf("not understood: entry %s\n", artifact.Quote(u))
 	}
-	p.printf("next       %s\n", strings.Join(next, ", "))
+	printNext(p, inc.ID, next)
+}
+
+// printNext shows the steps of the playbook that may be taken now, with the
+// commands for this incident.
+func printNext(p *printer, id string, next []string) {
+	for _, step := range playbook.Default().Steps {
+		if !slices.Contains(next, step.ID) {
+			continue
+		}
+		p.printf("next       %s\n", step.Title)
+		for _, c := range step.Commands {
+			p.printf("             %s\n", strings.Replace(c, " ID", " "+id, 1))
+		}
+	}
 }

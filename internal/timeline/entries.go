@@ -213,6 +213,10 @@ func lacking(missing []string) string {
 	if len(missing) == 0 {
 		return ""
 	}
+	const shown = 3 // the item itself names all of them
+	if len(missing) > shown {
+		return fmt.Sprintf("; incomplete, lacks %s and %d more", list(missing[:shown]), len(missing)-shown)
+	}
 	return "; incomplete, lacks " + list(missing)
 }
 
