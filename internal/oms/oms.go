@@ -162,6 +162,11 @@ type VerifyOptions struct {
 	// IgnorePaths are paths inside the model, exact or directories, that may
 	// exist without being signed. They are reported as uncovered.
 	IgnorePaths []string
+	// KeepGitPaths treats .git, .github, .gitattributes and .gitignore as any
+	// other path: what is there and not signed is a mismatch, unless the
+	// bundle says that it left them out. Without it they are ignored, as OMS
+	// has it, unless they are signed.
+	KeepGitPaths bool
 	// AllowSymlinks lets a signed name be a link to a regular file inside the
 	// model. What the bundle says about links does not matter: the verifier
 	// decides. Links to directories, broken links and links that lead out of

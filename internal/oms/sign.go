@@ -27,6 +27,9 @@ type SignOptions struct {
 	// IgnorePaths are paths inside the model, exact or directories, that are
 	// left out. The bundle says so.
 	IgnorePaths []string
+	// KeepGitPaths signs .git, .github, .gitattributes and .gitignore, too,
+	// which OMS leaves out.
+	KeepGitPaths bool
 	// AllowSymlinks signs what links to regular files inside the model lead
 	// to, under the names of the links. Without it a link is an error.
 	AllowSymlinks bool
@@ -114,7 +117,7 @@ func signOver(ctx context.Context, path string, seal Sealer, o SignOptions) (*Si
 		}
 	}
 	l, err := list(ctx, path, info.IsDir(), listOptions{
-		ignore: o.IgnorePaths, signature: out, links: o.AllowSymlinks, workers: o.Workers, progress: o.Progress,
+		ignore: o.IgnorePaths, git: o.KeepGitPaths, signature: out, links: o.AllowSymlinks, workers: o.Workers, progress: o.Progress,
 	})
 	if err != nil {
 		return nil, err
@@ -167,6 +170,7 @@ type listing struct {
 
 type listOptions struct {
 	ignore    []string
+	git       bool   // not to be left out
 	signature string // to be left out when it is inside; may be ""
 	links     bool
 	workers   int
@@ -186,7 +190,10 @@ func list(ctx context.Context, path string, isDir bool, o listOptions) (*listing
 	}
 	l := &listing{}
 	if isDir {
-		l.ignore = slices.Concat(gitPaths, o.ignore)
+		l.ignore = slices.Clone(o.ignore)
+		if !o.git {
+			l.ignore = append(l.ignore, gitPaths...)
+		}
 		if rel, ok := insideModel(path, o.signature); ok && o.signature != "" {
 			l.ignore = append(l.ignore, rel)
 		}
