@@ -53,13 +53,6 @@ func newHostileSigner(t *testing.T) hostileSigner {
 	return hostileSigner{t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))}
 }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func (s hostileSigner) over(message []byte) string {
 	digest := sha256.Sum256(message)
 	sig, err := ecdsa.SignASN1(rand.Reader, s.key, digest[:])
