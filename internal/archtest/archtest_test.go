@@ -35,7 +35,7 @@ var rows = []row{
 	{"internal/oms", "internal/manifest internal/artifact internal/fault", "golang.org/x/crypto/blake2b github.com/zeebo/blake3"},
 	// adapters: one technology each
 	{"internal/signer", "internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
-	{"internal/manifest", "internal/artifact internal/fault", ""},
+	{"internal/manifest", "internal/artifact internal/fault internal/fsop", ""},
 
 	// engines: bytes and nouns in, nouns out
 	{"internal/drift", "internal/indicator", ""},
