@@ -68,12 +68,19 @@ func (q *Quiet) ReadAt(p []byte, off int64) (n int, err error) {
 		if n, err = q.readUncached(p, off); !errors.Is(err, errors.ErrUnsupported) {
 			return n, err
 		}
-		q.mode.CompareAndSwap(uncached, probed)
+		q.probe()
 	}
 	if q.mode.Load() == plain {
 		return q.f.ReadAt(p, off)
 	}
 	return q.readProbed(p, off)
+}
+
+// probe gives up on uncached reads. From here on the kernel must not read ahead
+// on its own: what it brings would look as if it had been there before.
+func (q *Quiet) probe() {
+	adviseRandom(q.f)
+	q.mode.CompareAndSwap(uncached, probed)
 }
 
 func (q *Quiet) readUncached(p []byte, off int64) (n int, err error) {
@@ -147,7 +154,7 @@ func aligned(p []byte, off int64) bool {
 }
 
 func address(b []byte) uintptr {
-	return uintptr(unsafe.Pointer(unsafe.SliceData(b))) //nolint:gosec // only the number is used
+	return uintptr(unsafe.Pointer(unsafe.SliceData(b)))
 }
 
 // Pages says of each page of a range whether it is in the page cache.

@@ -50,7 +50,8 @@ func Residency(f *os.File, off, length int64) (Pages, error) {
 			return err
 		}
 		pages = make(Pages, (length+int64(os.Getpagesize())-1)/int64(os.Getpagesize()))
-		_, _, e := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)), uintptr(unsafe.Pointer(unsafe.SliceData(pages)))) //nolint:gosec // mincore(2) takes addresses
+		_, _, e := unix.Syscall(unix.SYS_MINCORE, address(m), uintptr(len(m)),
+			uintptr(unsafe.Pointer(unsafe.SliceData(pages))))
 		err = unix.Munmap(m)
 		if e != 0 {
 			err = e
@@ -66,6 +67,11 @@ func Residency(f *os.File, off, length int64) (Pages, error) {
 // dropCache is a wish: the kernel may leave the pages where they are.
 func dropCache(f *os.File, off, length int64) {
 	_ = onFD(f, func(fd int) error { return unix.Fadvise(fd, off, length, unix.FADV_DONTNEED) })
+}
+
+// adviseRandom stops the kernel from reading ahead on this descriptor.
+func adviseRandom(f *os.File) {
+	_ = onFD(f, func(fd int) error { return unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM) })
 }
 
 // onFD calls do with the descriptor of f, which stays open meanwhile, until it
