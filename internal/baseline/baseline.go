@@ -23,8 +23,10 @@ type Baseline struct {
 	Established time.Time
 	Voucher     trust.Voucher
 	Who         string
-	Root        artifact.Digest
-	Manifest    *manifest.Manifest
+	// Document is the digest of the stored form.
+	Document artifact.Digest
+	Root     artifact.Digest
+	Manifest *manifest.Manifest
 }
 
 // Trusted reports whether somebody vouches for the baseline.
@@ -91,7 +93,7 @@ func (s Store) open(ctx context.Context, set trust.At[trust.BaselineSet]) (*Base
 	}
 	return &Baseline{
 		Model: body.Model, Path: body.Path, Established: set.Time, Voucher: body.Voucher, Who: body.Who,
-		Root: body.Root, Manifest: m,
+		Document: body.Document, Root: body.Root, Manifest: m,
 	}, nil
 }
 

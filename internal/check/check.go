@@ -44,6 +44,7 @@ type Checker struct {
 	Packages     map[string]string
 	// DriftThreshold is a divergence in bits.
 	DriftThreshold float64
+	Hashing        Hashing
 	// Actor is who takes baselines on first use.
 	Actor    string
 	Now      func() time.Time
@@ -87,6 +88,7 @@ type Model struct {
 	Files    int           `json:"files"`
 	Bytes    int64         `json:"bytes"`
 	Verdict  Verdict       `json:"verdict"`
+	Method   Method        `json:"method,omitempty"`
 	Root     string        `json:"root_digest,omitempty"`
 	Baseline *BaselineInfo `json:"baseline"`
 }
@@ -185,24 +187,21 @@ func (r *Report) Outcome(failOn finding.Severity) (found, untrusted, incomplete 
 // model checks one model. Its trouble is in the indicators.
 func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Model, []indicator.Indicator) {
 	m := Model{ID: t.ID, Path: t.Path, Critical: t.Critical}
-	now, err := manifest.Take(ctx, t.Path, c.options(t.ID))
-	if err != nil {
-		missing := fault.KindOf(err) == fault.NotFound
-		m.Verdict = Error
-		typ := indicator.ModelUnreadable
-		if missing {
-			m.Verdict, typ = Tampered, indicator.ModelMissing
-		}
-		return m, []indicator.Indicator{indicator.New(typ, t.ID, c.Now(), err.Error(),
-			map[string]any{"model_id": t.ID, "path": t.Path}, t.Path)}
-	}
-	m.Files, m.Bytes, m.Root = now.Regular(), now.Bytes(), now.Root().String()
-	found := c.denied(state, t, now)
 	base, err := c.Baselines.Load(ctx, state, t.ID)
+	seen, fresh, lookErr := c.look(ctx, t, base)
+	if lookErr != nil && seen.now == nil {
+		return c.unseen(m, t, lookErr)
+	}
+	now := seen.now
+	m.Files, m.Bytes, m.Root, m.Method = now.Regular(), now.Bytes(), now.Root().String(), seen.method
+	found := append(c.denied(state, t, now), seen.found...)
+	if lookErr != nil {
+		found = append(found, c.stored(t, lookErr))
+	}
 	switch {
 	case err == nil:
 		m.Baseline = info(base)
-		found = append(found, c.compare(base, now)...)
+		found = append(found, c.compare(base, seen)...)
 		m.Verdict = verdict(found, Clean)
 	case errors.Is(err, baseline.ErrAltered):
 		found = append(found, indicator.New(indicator.BaselineAltered, t.ID, c.Now(), err.Error(),
@@ -210,7 +209,7 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 		m.Verdict = verdict(found, Tampered)
 	case fault.KindOf(err) == fault.NotFound:
 		var first []indicator.Indicator
-		m.Baseline, first = c.firstUse(ctx, t, now)
+		m.Baseline, first = c.firstUse(ctx, t, now, fresh)
 		found = append(found, first...)
 		m.Verdict = verdict(found, Unverified)
 	default:
@@ -220,12 +219,15 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 	return m, found
 }
 
-func (c *Checker) options(model string) manifest.Options {
-	var o manifest.Options
-	if c.Progress != nil {
-		o.Progress = func(p manifest.Progress) { c.Progress(model, p) }
+// unseen is the outcome for a model that could not be looked at.
+func (c *Checker) unseen(m Model, t Target, err error) (Model, []indicator.Indicator) {
+	m.Verdict = Error
+	typ := indicator.ModelUnreadable
+	if fault.KindOf(err) == fault.NotFound {
+		m.Verdict, typ = Tampered, indicator.ModelMissing
 	}
-	return o
+	return m, []indicator.Indicator{indicator.New(typ, t.ID, c.Now(), err.Error(),
+		map[string]any{"model_id": t.ID, "path": t.Path}, t.Path)}
 }
 
 // verdict is the worst that the indicators say, or otherwise.
@@ -244,8 +246,8 @@ func verdict(found []indicator.Indicator, otherwise Verdict) Verdict {
 	return worst
 }
 
-func (c *Checker) compare(base *baseline.Baseline, now *manifest.Manifest) []indicator.Indicator {
-	found := baseline.Compare(base, now, c.Now())
+func (c *Checker) compare(base *baseline.Baseline, seen sight) []indicator.Indicator {
+	found := baseline.CompareRanges(base, seen.now, seen.ranges, c.Now())
 	switch {
 	case !base.Trusted() && c.RequireSigned:
 		found = append(found, indicator.New(indicator.BaselineRefused, base.Model, c.Now(),

@@ -14,7 +14,7 @@ import (
 
 // firstUse takes the baseline of a model that has none: vouched for by its
 // signature where that verifies, else by nobody, which it says.
-func (c *Checker) firstUse(ctx context.Context, t Target, now *manifest.Manifest) (*BaselineInfo, []indicator.Indicator) {
+func (c *Checker) firstUse(ctx context.Context, t Target, now *manifest.Manifest, fresh *manifest.Blocks) (*BaselineInfo, []indicator.Indicator) {
 	if problems := baseline.Problems(t.ID, now, c.Now()); len(problems) > 0 {
 		return nil, problems
 	}
@@ -29,6 +29,9 @@ func (c *Checker) firstUse(ctx context.Context, t Target, now *manifest.Manifest
 		return nil, []indicator.Indicator{indicator.New(indicator.CheckFailed, t.ID, at, err.Error(), map[string]any{"model_id": t.ID})}
 	}
 	found := []indicator.Indicator{}
+	if err := c.established(ctx, set, now, fresh); err != nil {
+		found = append(found, c.stored(t, err))
+	}
 	if !set.Trusted() {
 		found = append(found, unverified(t.ID, at))
 	}
@@ -83,10 +86,11 @@ func (c *Checker) LoadState(ctx context.Context) (*trust.State, error) { return 
 // TakeBaseline makes the model as it is now the baseline. With a person's
 // name in who, that person vouches for it; else its signature does, or nobody.
 func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reason string) (*BaselineInfo, error) {
-	now, err := manifest.Take(ctx, m.Path, c.options(m.ID))
+	seen, fresh, err := c.full(ctx, Target{Model: m}, true)
 	if err != nil {
 		return nil, err
 	}
+	now := seen.now
 	set, signature := c.Vouch(ctx, m, now)
 	if who != "" && set.Voucher != trust.BySignature {
 		set.Voucher, set.Who = trust.ByPerson, who
@@ -100,6 +104,9 @@ func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reaso
 	}
 	at := c.Now()
 	if err := c.Baselines.Save(ctx, set, now, at, c.Actor); err != nil {
+		return nil, err
+	}
+	if err := c.established(ctx, set, now, fresh); err != nil {
 		return nil, err
 	}
 	return &BaselineInfo{Trusted: set.Trusted(), Voucher: set.Voucher, Who: set.Who, Root: now.Root().String(), Established: at.UTC()}, nil

@@ -83,7 +83,7 @@ func (b *buffers) readAhead(ctx context.Context, o *opened, blocks bool) iter.Se
 		// are used again.
 		defer func() {
 			cancel()
-			for range full { //nolint:revive // until it is closed
+			for range full { // until it is closed
 			}
 		}()
 		for r := range full {
