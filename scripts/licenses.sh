@@ -28,6 +28,7 @@ licence() {
     *"Redistribution and use in source and binary forms"*"Neither the name"* | *"Redistribution and use in source and binary forms"*"names of its contributors may be used"*) echo BSD-3-Clause ;;
     *"Redistribution and use in source and binary forms"*) echo BSD-2-Clause ;;
     *"Permission to use, copy, modify, and/or distribute"*) echo ISC ;;
+    *"CC0 1.0 Universal"* | *"Creative Commons Legal Code"*"CC0"*) echo CC0-1.0 ;;
     *) echo unknown ;;
   esac
 }

@@ -26,6 +26,7 @@ func CompareRanges(b *Baseline, now *manifest.Manifest, ranges map[string][]mani
 		}
 		out = append(out, i)
 	}
+	out = append(out, attributes(b, now, at)...)
 	return append(out, Problems(b.Model, now, at)...)
 }
 

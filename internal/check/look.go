@@ -10,8 +10,8 @@ import (
 	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/indicator"
+	"github.com/weightwarden/weightwarden/internal/layout"
 	"github.com/weightwarden/weightwarden/internal/manifest"
-	"github.com/weightwarden/weightwarden/internal/trust"
 )
 
 // Hashing says how models are read.
@@ -47,81 +47,84 @@ const (
 type sight struct {
 	now    *manifest.Manifest
 	method Method
-	kept   int
 	ranges map[string][]manifest.Range
 	found  []indicator.Indicator // about the look itself
+	// fresh are the tags that a full look made, nil where there was no use for
+	// them.
+	fresh *manifest.Blocks
 }
 
 // look observes the model: by blocks where there is a baseline with tags and
-// the last full look is young enough, else in full. The base may be nil. New
-// tags are returned by a full look that has use for them.
-func (c *Checker) look(ctx context.Context, t Target, base *baseline.Baseline) (sight, *manifest.Blocks, error) {
+// the last full look is young enough, else in full. The base may be nil. The
+// errors are those of [manifest.Take].
+func (c *Checker) look(ctx context.Context, l layout.Layout, model string, base *baseline.Baseline) (*sight, error) {
 	if base == nil || len(c.Hashing.Secret) == 0 {
-		return c.full(ctx, t, true)
+		return c.full(ctx, l, model, true)
 	}
-	tags, err := c.Baselines.Blocks(ctx, base, c.Hashing.Secret)
-	last, lerr := c.Baselines.LastFull(ctx, base)
+	tags, tagsErr := c.Baselines.Blocks(ctx, base, c.Hashing.Secret)
+	last, lastErr := c.Baselines.LastFull(ctx, base)
 	age := c.Now().Sub(last)
-	if err == nil && lerr == nil && !c.Hashing.Full && age >= 0 && age < c.Hashing.FullAge {
-		s, err := c.byBlocks(ctx, t, base, tags)
-		return s, nil, err
+	if tagsErr == nil && lastErr == nil && !c.Hashing.Full && age >= 0 && age < c.Hashing.FullAge {
+		return c.byBlocks(ctx, l, model, base, tags)
 	}
-	s, fresh, terr := c.full(ctx, t, err != nil)
-	if terr != nil {
-		return s, nil, terr
+	s, err := c.full(ctx, l, model, tagsErr != nil)
+	if err != nil {
+		return nil, err
 	}
-	for _, err := range []error{err, lerr} {
+	var locateErr error
+	if tagsErr == nil { // what changed is known, where is not
+		locateErr = c.locate(ctx, l, model, base, tags, s)
+	}
+	for _, err := range []error{tagsErr, lastErr, locateErr, c.recordFull(ctx, base, s)} {
 		if err != nil && fault.KindOf(err) != fault.NotFound {
-			s.found = append(s.found, c.stored(t, err))
+			s.found = append(s.found, c.stored(model, err))
 		}
 	}
-	if err == nil {
-		if err := c.locate(ctx, t, base, tags, &s); err != nil {
-			s.found = append(s.found, c.stored(t, err)) // what changed is known, where is not
-		}
-	}
-	return s, fresh, c.recordFull(ctx, base, s.now, fresh)
+	return s, ctx.Err()
 }
 
 // stored says what is wrong with what makes checks cheaper.
-func (c *Checker) stored(t Target, err error) indicator.Indicator {
+func (c *Checker) stored(model string, err error) indicator.Indicator {
 	typ := indicator.CheckFailed
 	if errors.Is(err, baseline.ErrAltered) {
 		typ = indicator.BaselineAltered
 	}
-	return indicator.New(typ, t.ID, c.Now(), err.Error(), map[string]any{"model_id": t.ID}, "block_tags")
+	return indicator.New(typ, model, c.Now(), err.Error(), map[string]any{"model_id": model}, "block_tags")
 }
 
 // full reads everything, and makes tags when they are wanted.
-func (c *Checker) full(ctx context.Context, t Target, tags bool) (s sight, fresh *manifest.Blocks, err error) {
-	o := c.options(t.ID)
+func (c *Checker) full(ctx context.Context, l layout.Layout, model string, tags bool) (*sight, error) {
+	o := c.options(model)
 	if tags && len(c.Hashing.Secret) > 0 {
-		if fresh, err = manifest.NewBlocks(c.Hashing.Secret, nil); err != nil {
-			return s, nil, err
+		fresh, err := manifest.NewBlocks(c.Hashing.Secret, nil)
+		if err != nil {
+			return nil, err
 		}
+		o.Blocks = fresh
 	}
-	o.Blocks = fresh
-	s.method = BySHA256
-	s.now, err = manifest.Take(ctx, t.Path, o)
-	return s, fresh, err
+	now, err := l.Take(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return &sight{now: now, method: BySHA256, fresh: o.Blocks}, nil
 }
 
-func (c *Checker) byBlocks(ctx context.Context, t Target, base *baseline.Baseline, tags *manifest.Blocks) (sight, error) {
-	r, err := manifest.Recheck(ctx, t.Path, base.Manifest, tags, c.options(t.ID))
+func (c *Checker) byBlocks(ctx context.Context, l layout.Layout, model string, base *baseline.Baseline, tags *manifest.Blocks) (*sight, error) {
+	r, err := l.Recheck(ctx, base.Manifest, tags, c.options(model))
 	if err != nil {
-		return sight{}, err
+		return nil, err
 	}
-	s := sight{now: r.Manifest, method: ByBlocks, kept: r.Kept, ranges: r.Changed}
+	s := &sight{now: r.Manifest, method: ByBlocks, ranges: r.Changed}
 	for _, path := range r.Flickered {
-		s.found = append(s.found, indicator.New(indicator.ModelFileUnstable, t.ID, c.Now(),
+		s.found = append(s.found, indicator.New(indicator.ModelFileUnstable, model, c.Now(),
 			fmt.Sprintf("%s differed from the baseline, and no longer when it was read again", artifact.Quote(path)),
-			map[string]any{"file": path, "model_id": t.ID, "problem": "flickered"}, path, "flickered"))
+			map[string]any{"file": path, "model_id": model, "problem": "flickered"}, path, "flickered"))
 	}
 	return s, nil
 }
 
 // locate finds out where the changed files differ.
-func (c *Checker) locate(ctx context.Context, t Target, base *baseline.Baseline, tags *manifest.Blocks, s *sight) (err error) {
+func (c *Checker) locate(ctx context.Context, l layout.Layout, model string, base *baseline.Baseline, tags *manifest.Blocks, s *sight) (err error) {
 	var paths []string
 	for _, change := range manifest.Compare(base.Manifest, s.now) {
 		if change.Kind == manifest.Modified {
@@ -129,35 +132,34 @@ func (c *Checker) locate(ctx context.Context, t Target, base *baseline.Baseline,
 		}
 	}
 	if len(paths) > 0 {
-		s.ranges, err = manifest.Locate(ctx, t.Path, base.Manifest, tags, paths, c.options(t.ID))
+		s.ranges, err = l.Locate(ctx, base.Manifest, tags, paths, c.options(model))
 	}
 	return err
 }
 
 // recordFull notes a full look that found nothing. What was found is never
 // kept in tags.
-func (c *Checker) recordFull(ctx context.Context, base *baseline.Baseline, now *manifest.Manifest, fresh *manifest.Blocks) error {
-	if len(c.Hashing.Secret) == 0 || len(now.Problems) > 0 || len(manifest.Compare(base.Manifest, now)) > 0 {
+func (c *Checker) recordFull(ctx context.Context, base *baseline.Baseline, s *sight) error {
+	if len(c.Hashing.Secret) == 0 || len(s.now.Problems) > 0 || len(manifest.Compare(base.Manifest, s.now)) > 0 {
 		return nil
 	}
-	return c.Baselines.RecordFull(ctx, base, fresh, c.Now())
+	return c.Baselines.RecordFull(ctx, base, s.fresh, c.Now())
 }
 
-// established notes, after a baseline was taken from now, that now was a full
-// look.
-func (c *Checker) established(ctx context.Context, set trust.BaselineSet, now *manifest.Manifest, fresh *manifest.Blocks) error {
-	if fresh == nil {
+// established notes that the baseline of the model was taken from a full look.
+func (c *Checker) established(ctx context.Context, model string, s *sight) error {
+	if s.fresh == nil {
 		return nil
 	}
 	state, err := c.state(ctx)
 	if err != nil {
 		return err
 	}
-	base, err := c.Baselines.Load(ctx, state, set.Model)
+	base, err := c.Baselines.Load(ctx, state, model)
 	if err != nil {
 		return err
 	}
-	return c.recordFull(ctx, base, now, fresh)
+	return c.recordFull(ctx, base, s)
 }
 
 func (c *Checker) options(model string) manifest.Options {

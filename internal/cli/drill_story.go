@@ -27,7 +27,7 @@ func (d *drill) release() ([]scene, error) {
 	}
 	for _, version := range []string{"1", "2"} {
 		at := "archive/sentiment-v" + version + "/"
-		files[at+"model.safetensors"] = safetensors(byte(version[0]))
+		files[at+"model.safetensors"] = safetensors(version[0])
 		files[at+"config.json"] = `{"model_type": "bert", "version": "` + version + `"}` + "\n"
 		files[at+"tokenizer.json"] = `{"version": "1.0"}` + "\n"
 	}
@@ -62,7 +62,7 @@ func (d *drill) attack() ([]scene, error) {
 		return nil, err
 	}
 	data[len(data)-9] ^= 0x10
-	if err := os.WriteFile(weights, data, 0o600); err != nil {
+	if err := os.WriteFile(weights, data, 0o600); err != nil { //nolint:gosec // a path in the directory that the drill has just made
 		return nil, err
 	}
 	if err := os.MkdirAll(d.path("models", "sentiment", ".signatures"), 0o700); err != nil {
@@ -91,11 +91,15 @@ func (d *drill) respond() ([]scene, error) {
 		}},
 		{title: "Isolation is refused while the evidence is not sealed.", args: []string{"incident", "isolate", "INCIDENT", "--apply"}, want: exitRefused},
 		{title: "The evidence is captured and sealed.", args: []string{"incident", "assess", "INCIDENT"}},
-		{title: "The plan to isolate is shown; nothing is changed.", args: []string{"incident", "isolate", "INCIDENT"},
-			shows: serving(".signatures", "config.json", "model.safetensors", "model.sig", "tokenizer.json")},
+		{
+			title: "The plan to isolate is shown; nothing is changed.", args: []string{"incident", "isolate", "INCIDENT"},
+			shows: serving(".signatures", "config.json", "model.safetensors", "model.sig", "tokenizer.json"),
+		},
 		{title: "The model is taken out of serving.", args: []string{"incident", "isolate", "INCIDENT", "--apply"}, shows: all(says("state", "contained"), isolated)},
-		{title: "The suspect is compared with the release, and the build log searched.", want: exitFound,
-			args: []string{"incident", "investigate", "INCIDENT", "--reference", d.path("archive", "sentiment-v2"), "--log", d.path("logs", "build.log")}},
+		{
+			title: "The suspect is compared with the release, and the build log searched.", want: exitFound,
+			args: []string{"incident", "investigate", "INCIDENT", "--reference", d.path("archive", "sentiment-v2"), "--log", d.path("logs", "build.log")},
+		},
 	}, nil
 }
 
@@ -111,8 +115,10 @@ func (d *drill) recover() ([]scene, error) {
 	}
 	return []scene{
 		{title: "A version whose files are not those that were signed is refused.", args: []string{"incident", "rollback", "INCIDENT", "--to", "sentiment-v3", "--apply"}, want: exitRefused, shows: isolated},
-		{title: "The newest version that verifies is put in place.", args: []string{"incident", "rollback", "INCIDENT", "--apply"},
-			shows: all(says("state", "recovered"), serving("config.json", "model.safetensors", "model.sig", "tokenizer.json"))},
+		{
+			title: "The newest version that verifies is put in place.", args: []string{"incident", "rollback", "INCIDENT", "--apply"},
+			shows: all(says("state", "recovered"), serving("config.json", "model.safetensors", "model.sig", "tokenizer.json")),
+		},
 		{title: "What is served now verifies.", args: []string{"verify", d.path("models", "sentiment")}, shows: says("verdict", "verified")},
 		{title: "A check finds nothing.", args: []string{"check"}, shows: indicators()},
 	}, nil

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -109,7 +110,7 @@ func (g *globals) loadConfig() (*config.Config, error) {
 // mustConfig refuses to go on without a configuration.
 func (s *session) mustConfig() error {
 	if s.conf.Path == "" {
-		return usage("there is no configuration").(*fault.Error).WithHint("name one with --config, or begin with: weightwarden config example > config.yaml")
+		return usage("there is no configuration").WithHint("name one with --config, or begin with: weightwarden config example > config.yaml")
 	}
 	return nil
 }
@@ -138,11 +139,12 @@ func (s *session) baselines() baseline.Store {
 	return baseline.Store{Documents: s.db.Documents(), Ledger: s.ledger}
 }
 
-// trusted returns the host's record.
+// trusted returns the host's record. One that was altered is an error: nothing
+// is decided by it.
 func (s *session) trusted(ctx context.Context) (*trust.State, error) {
 	entries, err := s.ledger.Entries(ctx, trust.Log, 1)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the host's record: %w", err)
 	}
 	return trust.Fold(entries)
 }

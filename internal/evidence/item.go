@@ -29,6 +29,8 @@ type Item struct {
 	// Missing lists what the item should hold and does not, with reasons.
 	// An item with an empty list is complete.
 	Missing []string `json:"missing,omitempty"`
+	// Notes say what was noticed while it was captured.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Gap is evidence that could not be captured.
@@ -58,7 +60,8 @@ type Ledger interface {
 	// log has another size.
 	Append(ctx context.Context, log string, expected uint64, drafts ...Draft) ([]Entry, error)
 	// Entries returns the entries of log from seq on. A log that does not
-	// exist is empty. A row that is no entry is an Incomplete fault.
+	// exist is empty. A row that is no entry is an Incomplete fault; so is a
+	// log that is not what was last signed, which wraps [ErrAltered].
 	Entries(ctx context.Context, log string, from uint64) ([]Entry, error)
 	// Logs returns the names of the logs that start with prefix, sorted.
 	Logs(ctx context.Context, prefix string) ([]string, error)

@@ -81,24 +81,28 @@ func (g *Guard) drop(id fsop.ID) {
 	delete(g.files, id)
 }
 
-// recall returns the digest of the file that info describes, if nobody can have
-// written to it since it was read.
-func (g *Guard) recall(info fs.FileInfo) (digest artifact.Digest, ok bool) {
+// recall returns the entry of the file that info describes, if nobody can have
+// written to it since it was read. Attributes are those of now: no lease keeps
+// anybody from changing them.
+func (g *Guard) recall(path string, info fs.FileInfo) (seen artifact.File, ok bool) {
 	id, err := fsop.IdentityOf(info)
 	if err != nil {
-		return digest, false
+		return seen, false
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h, ok := g.files[id]
 	if !ok {
-		return digest, false
+		return seen, false
 	}
 	if !fsop.Leased(h.f) || !os.SameFile(h.info, info) || h.info.Size() != info.Size() {
 		g.drop(id)
-		return digest, false
+		return seen, false
 	}
-	return h.digest, true
+	seen = entry(path, info)
+	seen.Digest = h.digest
+	extend(&seen, h.f)
+	return seen, true
 }
 
 // keep takes over f, whose lease was taken before it was read, and reports

@@ -141,7 +141,9 @@ func (o *opened) settled(n int64) (seen artifact.File, after fs.FileInfo, err er
 		err = fmt.Errorf("it %w", errChanged)
 	default:
 		o.look()
-		return entry(o.path, after), after, nil
+		seen = entry(o.path, after)
+		extend(&seen, o.f)
+		return seen, after, nil
 	}
 	return seen, nil, err
 }

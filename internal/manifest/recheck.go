@@ -101,7 +101,7 @@ func (r *recheck) name(f *artifact.File) string {
 // begin sorts the files by what has to be done with them.
 func (r *recheck) begin(w *walker, o Options) {
 	o.Blocks = nil
-	r.now, r.as = w.manifest(), w.as
+	r.now, r.as = w.manifest(o.Select), w.as
 	r.pass = newPass(w.root, r.now, o)
 	old := regular(r.base)
 	for _, j := range regular(r.now) {
@@ -135,12 +135,11 @@ func (r *recheck) recall(f, base *artifact.File) bool {
 	if err != nil {
 		return false
 	}
-	digest, ok := r.pass.guard.recall(info)
-	if !ok || digest != base.Digest {
+	seen, ok := r.pass.guard.recall(f.Path, info)
+	if !ok || seen.Digest != base.Digest {
 		return false
 	}
-	*f = entry(f.Path, info)
-	f.Digest = digest
+	*f = seen
 	r.out.Kept++
 	r.pass.meter.bytes(f.Size)
 	r.pass.meter.file()

@@ -34,6 +34,11 @@ type Options struct {
 	Guard *Guard
 	// Sysfs is where the kernel tells about disks; empty is /sys.
 	Sysfs string
+	// Select, when not nil, is given what the walk found, in order and before
+	// anything is read, and returns what belongs to the model. It is for
+	// layouts in which a model is part of a tree; whoever sets it answers for
+	// what it leaves out. Problems of the walk stay, whatever it returns.
+	Select func([]artifact.File) []artifact.File
 	// Progress, when not nil, is called while files are hashed, about ten
 	// times a second at most and once at the end. Calls never overlap; a slow
 	// one holds up one worker.
@@ -145,7 +150,7 @@ func (m *Manifest) renamed(name string) *Manifest {
 
 // finish hashes what w found and puts everything in order.
 func finish(ctx context.Context, w *walker, o Options) (*Manifest, error) {
-	m := w.manifest()
+	m := w.manifest(o.Select)
 	problems, err := hashAll(ctx, w.root, m, o)
 	if err != nil {
 		return nil, fmt.Errorf("hash model: %w", err)
@@ -154,13 +159,16 @@ func finish(ctx context.Context, w *walker, o Options) (*Manifest, error) {
 	return m.renamed(w.as), nil
 }
 
-// manifest returns what the walk met, in order, with the digests still
-// missing.
-func (w *walker) manifest() *Manifest {
+// manifest returns what was chosen of what the walk met, in order, with the
+// digests still missing.
+func (w *walker) manifest(choose func([]artifact.File) []artifact.File) *Manifest {
 	files := w.take()
 	slices.SortFunc(files, byPath)
 	// A directory that changes while it is listed may name an entry twice.
 	files = slices.CompactFunc(files, func(a, b artifact.File) bool { return a.Path == b.Path })
+	if choose != nil {
+		files = choose(files)
+	}
 	return &Manifest{Files: files, Problems: append([]Problem{}, w.problems...)}
 }
 

@@ -32,6 +32,7 @@ func parseBundle(data []byte, lim Limits) (*bundle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read bundle: %w", err)
 	}
+	r.fold = true
 	p := bundleParser{reader: r, lim: lim}
 	if err := p.parse(); err != nil {
 		return nil, fmt.Errorf("read bundle: %w", err)

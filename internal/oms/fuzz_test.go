@@ -39,7 +39,9 @@ func FuzzBundle(f *testing.F) {
 			t.Fatalf("accepted %+v", b)
 		}
 		var naive struct {
-			Envelope struct{ Signatures []json.RawMessage } `json:"dsseEnvelope"`
+			Envelope struct {
+				Signatures []json.RawMessage `json:"signatures"`
+			} `json:"dsseEnvelope"`
 		}
 		if err := json.Unmarshal(data, &naive); err != nil || len(naive.Envelope.Signatures) != 1 {
 			t.Fatalf("another reader sees %d signatures, %v", len(naive.Envelope.Signatures), err)
@@ -109,8 +111,10 @@ func naiveRoot(t *testing.T, data []byte) string {
 	t.Helper()
 	var s struct {
 		Predicate struct {
-			Resources []struct{ Digest artifactHex }
-		}
+			Resources []struct {
+				Digest artifactHex `json:"digest"`
+			} `json:"resources"`
+		} `json:"predicate"`
 	}
 	if err := json.Unmarshal(data, &s); err != nil {
 		t.Fatalf("another reader refuses it: %v", err)

@@ -44,6 +44,8 @@ func TestSignedStatements(t *testing.T) {
 		{"duplicate_key", strings.Replace(good, `"subject"`, `"_type":"`+statementType+`","subject"`, 1), Error, "given twice"},
 		{"duplicate_nested", strings.Replace(good, `"name":"a"`, `"name":"a","name":"b"`, 1), Error, "given twice"},
 		{"duplicate_in_unknown", strings.Replace(good, `"predicate":{`, `"predicate":{"x":{"y":1,"y":2},`, 1), Error, "given twice"},
+		{"duplicate_but_for_case", strings.Replace(good, `"resources":[`, `"Resources":[],"resources":[`, 1), Error, "given twice"},
+		{"duplicate_but_for_folding", strings.Replace(good, `"resources":[`, `"re\u017fources":[],"resources":[`, 1), Error, "given twice"},
 		{"keys_in_other_case", strings.Replace(good, `"subject"`, `"SUBJECT"`, 1), Untrusted, "unknown field"},
 		{"other_type", strings.Replace(good, "Statement/v1", "Statement/v0.1", 1), Untrusted, "type"},
 		{"other_predicate", strings.Replace(good, "signature/v1.0", "signature/v2.0", 1), Untrusted, "predicate type"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -24,6 +25,9 @@ var (
 // key given twice is noticed: two readers would each believe another value.
 type reader struct {
 	dec *json.Decoder
+	// fold also refuses keys that differ in case only, which some readers
+	// take for the same. Not for objects whose keys are paths.
+	fold bool
 }
 
 // newReader checks what a token reader would let pass or repair in silence.
@@ -40,7 +44,7 @@ func newReader(data []byte, depth int) (*reader, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	return &reader{dec}, nil
+	return &reader{dec: dec}, nil
 }
 
 // nesting returns how deep brackets nest outside of strings.
@@ -141,10 +145,14 @@ func (r *reader) fields(field func(key string) error) error {
 		if err != nil {
 			return err
 		}
-		if seen[key] {
+		name := key
+		if r.fold {
+			name = strings.ToLower(strings.ToUpper(key))
+		}
+		if seen[name] {
 			return fmt.Errorf("key %.80q given twice: %w", key, ErrMalformed)
 		}
-		seen[key] = true
+		seen[name] = true
 		if err := field(key); err != nil {
 			return fmt.Errorf("%.80q: %w", key, err)
 		}

@@ -40,6 +40,7 @@ func parseStatement(data []byte, lim Limits) (*statement, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read statement: %w", err)
 	}
+	r.fold = true
 	p := statementParser{reader: r, lim: lim}
 	if err := p.object(p.top); err != nil {
 		return nil, fmt.Errorf("read statement: %w", err)

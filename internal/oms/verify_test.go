@@ -122,10 +122,11 @@ func TestRoundTrip(t *testing.T) {
 func checkByHand(t *testing.T, dir string, key *ecdsa.PrivateKey, compat bool) {
 	t.Helper()
 	var b struct {
-		MediaType string
-		Envelope  struct {
-			Payload, PayloadType string
-			Signatures           []struct{ Sig string }
+		Envelope struct {
+			Payload    string `json:"payload"`
+			Signatures []struct {
+				Sig string `json:"sig"`
+			} `json:"signatures"`
 		} `json:"dsseEnvelope"`
 	}
 	must(t, json.Unmarshal(readFile(t, filepath.Join(dir, "model.sig")), &b))

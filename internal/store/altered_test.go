@@ -112,3 +112,30 @@ func TestAlteredDocuments(t *testing.T) {
 		})
 	}
 }
+
+// What is decided is decided by entries, so reading them is no weaker than
+// appending.
+func TestEntriesOfAnAlteredLog(t *testing.T) {
+	for name, statements := range map[string]string{
+		"first_entry_altered":     `UPDATE entries SET entry = replace(entry, 'text', 'next') WHERE seq = 1`,
+		"last_entry_altered":      `UPDATE entries SET entry = replace(entry, 'text', 'next') WHERE seq = 5`,
+		"entry_in_the_middle":     `DELETE FROM entries WHERE seq = 3`,
+		"cut_off":                 `DELETE FROM entries WHERE seq = 5`,
+		"all_entries_gone":        `DELETE FROM entries`,
+		"all_checkpoints_gone":    `DELETE FROM checkpoints`,
+		"last_checkpoint_gone":    `DELETE FROM checkpoints WHERE size = 5`,
+		"last_checkpoint_altered": `UPDATE checkpoints SET note = replace(note, 'a', 'b') WHERE size = 5`,
+		"reordered":               `UPDATE entries SET seq = seq + 10 WHERE seq = 2; UPDATE entries SET seq = 2 WHERE seq = 3; UPDATE entries SET seq = 3 WHERE seq = 12`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := used(t, 5)
+			alter(t, dir, statements)
+			for _, from := range []uint64{0, 1, 5, 9} {
+				_, err := open(t, dir).Ledger().Entries(t.Context(), "a", from)
+				if !errors.Is(err, evidence.ErrAltered) || fault.KindOf(err) != fault.Incomplete || fault.HintOf(err) == "" {
+					t.Errorf("from %d: %v, kind %v", from, err, fault.KindOf(err))
+				}
+			}
+		})
+	}
+}

@@ -34,16 +34,16 @@ func (l *Ledger) head(ctx context.Context, tx *sql.Tx, log string) (*head, error
 	case note == "" && last == nil:
 		return &head{tree: &evidence.Tree{}}, nil
 	case note == "" || last == nil:
-		return nil, alteredLog(log, "entries and checkpoints do not belong together", evidence.ErrAltered)
+		return nil, alteredLog(appending(log), "entries and checkpoints do not belong together", evidence.ErrAltered)
 	}
 	signed, err := evidence.OpenCheckpoint(note, l.db.verifier)
 	switch {
 	case err != nil:
-		return nil, alteredLog(log, "its newest checkpoint does not verify", err)
+		return nil, alteredLog(appending(log), "its newest checkpoint does not verify", err)
 	case signed.Origin != l.db.verifier.Origin(log):
-		return nil, alteredLog(log, "its newest checkpoint is that of another log", evidence.ErrAltered)
+		return nil, alteredLog(appending(log), "its newest checkpoint is that of another log", evidence.ErrAltered)
 	case signed.Size != last.Seq:
-		return nil, alteredLog(log, "it does not end where the newest checkpoint says", evidence.ErrAltered)
+		return nil, alteredLog(appending(log), "it does not end where the newest checkpoint says", evidence.ErrAltered)
 	}
 	return proveHead(ctx, tx, log, signed, last)
 }
@@ -66,7 +66,7 @@ func proveHead(ctx context.Context, tx *sql.Tx, log string, signed evidence.Chec
 		h.tree.Add(evidence.LeafHash(r.Raw))
 	}
 	if h.tree.Size() != signed.Size || h.tree.Root() != signed.Root {
-		return nil, alteredLog(log, "its entries are not those that were signed", evidence.ErrAltered)
+		return nil, alteredLog(appending(log), "its entries are not those that were signed", evidence.ErrAltered)
 	}
 	return h, nil
 }
@@ -104,12 +104,14 @@ func lastRow(ctx context.Context, tx *sql.Tx, log string) (*evidence.Stored, err
 	return &evidence.Stored{Seq: uint64(seq), Raw: raw}, nil
 }
 
+func appending(log string) string { return "append to log " + artifact.Quote(log) }
+
 // alteredLog refuses to build on a log that is not what was signed.
-func alteredLog(log, what string, cause error) error {
+func alteredLog(action, what string, cause error) error {
 	if !errors.Is(cause, evidence.ErrAltered) {
 		cause = errors.Join(evidence.ErrAltered, cause)
 	}
-	e := fault.New(fault.Incomplete, "append to log %s: the record was altered: %s", artifact.Quote(log), what)
+	e := fault.New(fault.Incomplete, "%s: the record was altered: %s", action, what)
 	e.Cause, e.Hint = cause, verifyHint
 	return e
 }

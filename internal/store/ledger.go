@@ -25,7 +25,7 @@ func (l *Ledger) Append(ctx context.Context, log string, expected uint64, drafts
 	if len(drafts) == 0 {
 		return nil, nil
 	}
-	action := "append to log " + artifact.Quote(log)
+	action := appending(log)
 	err = l.db.inTx(ctx, action, func(tx *sql.Tx) error {
 		head, err := l.head(ctx, tx, log)
 		switch {
@@ -81,26 +81,60 @@ func (l *Ledger) sign(ctx context.Context, tx *sql.Tx, log string, tree *evidenc
 	return err
 }
 
-// Entries implements [evidence.Ledger].
+// Entries implements [evidence.Ledger]. What is decided is decided by entries,
+// so all of the log is read and compared with what was last signed: a log that
+// was altered is Incomplete and wraps [evidence.ErrAltered]. State returns one
+// as it is.
 func (l *Ledger) Entries(ctx context.Context, log string, from uint64) ([]evidence.Entry, error) {
 	action := "read log " + artifact.Quote(log)
 	var rows []evidence.Stored
+	var note string
 	err := l.db.readTx(ctx, action, func(tx *sql.Tx) (err error) {
-		rows, err = storedRows(ctx, tx, log, from)
+		if rows, err = storedRows(ctx, tx, log, 0); err != nil {
+			return err
+		}
+		note, err = newestNote(ctx, tx, log)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	if err := l.proven(action, log, note, rows); err != nil {
+		return nil, err
+	}
 	entries := make([]evidence.Entry, 0, len(rows))
 	for _, r := range rows {
-		e, err := evidence.ParseEntry(r.Raw)
+		e, err := evidence.ParseProven(r.Raw)
 		if err != nil {
 			return nil, fault.New(fault.Incomplete, "%s: entry %d: %w", action, r.Seq, err).WithHint("%s", verifyHint)
 		}
-		entries = append(entries, e)
+		if e.Seq >= from {
+			entries = append(entries, e)
+		}
 	}
 	return entries, nil
+}
+
+// proven fails unless the rows are those that the newest note was signed over.
+func (l *Ledger) proven(action, log, note string, rows []evidence.Stored) error {
+	if note == "" && len(rows) == 0 {
+		return nil
+	}
+	signed, err := evidence.OpenCheckpoint(note, l.db.verifier)
+	switch {
+	case err != nil:
+		return alteredLog(action, "its newest checkpoint does not verify", err)
+	case signed.Origin != l.db.verifier.Origin(log):
+		return alteredLog(action, "its newest checkpoint is that of another log", evidence.ErrAltered)
+	}
+	var tree evidence.Tree
+	for _, r := range rows {
+		tree.Add(evidence.LeafHash(r.Raw))
+	}
+	if tree.Size() != signed.Size || tree.Root() != signed.Root {
+		return alteredLog(action, "its entries are not those that were signed", evidence.ErrAltered)
+	}
+	return nil
 }
 
 // Logs implements [evidence.Ledger]. A log that lost its entries, but not its

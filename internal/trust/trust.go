@@ -47,8 +47,12 @@ type BaselineSet struct {
 	Root     artifact.Digest `json:"root_digest"`
 	Voucher  Voucher         `json:"voucher"`
 	// Who is the signer or the person; empty for first use.
-	Who    string `json:"who,omitempty"`
-	Reason string `json:"reason,omitempty"`
+	Who string `json:"who,omitempty"`
+	// Key is the hint of the signer's key, Signed the root digest that the
+	// signature is over. Root differs from it by the signature's own file.
+	Key    string          `json:"key_hint,omitempty"`
+	Signed artifact.Digest `json:"signed_root_digest,omitzero"`
+	Reason string          `json:"reason,omitempty"`
 }
 
 // Trusted reports whether somebody vouches for the baseline.
@@ -62,12 +66,15 @@ const (
 	Root Subject = "root_digest"
 	File Subject = "file_digest"
 	Key  Subject = "key"
+	// Identity is a signer or a person: the subject of a certificate, a
+	// keyless identity, who approved a baseline.
+	Identity Subject = "identity"
 )
 
 // Denial puts something on the deny-list.
 type Denial struct {
 	Subject Subject `json:"subject"`
-	// Value is a digest in hex, or a key's hint.
+	// Value is a digest in hex, a key's hint, or a name.
 	Value    string `json:"value"`
 	Reason   string `json:"reason,omitempty"`
 	Incident string `json:"incident_id,omitempty"`
@@ -119,8 +126,9 @@ type denialKey struct {
 }
 
 // Fold makes the state that entries tell. An entry that cannot be read is an
-// Incomplete fault; one of an unknown kind, from a newer program, as well:
-// an unknown kind of denial must not be overlooked.
+// Incomplete fault; one with an unknown kind, subject, voucher or way to vouch,
+// from a newer program, as well: an unknown kind of denial must not be
+// overlooked.
 func Fold(entries []evidence.Entry) (*State, error) {
 	s := &State{
 		Baselines: map[string][]At[BaselineSet]{},
@@ -139,24 +147,64 @@ func Fold(entries []evidence.Entry) (*State, error) {
 func (s *State) apply(e evidence.Entry) error {
 	switch e.Kind {
 	case KindBaseline:
-		return decode(e, func(b At[BaselineSet]) { s.Baselines[b.Body.Model] = append(s.Baselines[b.Body.Model], b) })
+		return decode(e, s.baseline)
 	case KindDenied:
-		return decode(e, func(d At[Denial]) { s.denied[denialKey{d.Body.Subject, d.Body.Value}] = d })
+		return decode(e, s.deny)
 	case KindAllowed:
-		return decode(e, func(l At[Lifted]) { delete(s.denied, denialKey{l.Body.Subject, l.Body.Value}) })
+		return decode(e, s.lift)
 	case KindVouched:
-		return decode(e, func(v At[Vouch]) { s.vouches[v.Body.Root] = append(s.vouches[v.Body.Root], v) })
+		return decode(e, s.vouch)
 	default:
 		return fmt.Errorf("entry %d is of the unknown kind %.40q, written by a newer program", e.Seq, e.Kind)
 	}
 }
 
-func decode[T any](e evidence.Entry, then func(At[T])) error {
+func decode[T any](e evidence.Entry, then func(At[T]) error) error {
 	at := At[T]{Time: e.Time, By: e.Actor}
 	if err := e.Decode(&at.Body); err != nil {
 		return err
 	}
-	then(at)
+	if err := then(at); err != nil {
+		return fmt.Errorf("entry %d: %w", e.Seq, err)
+	}
+	return nil
+}
+
+func (s *State) baseline(b At[BaselineSet]) error {
+	if !slices.Contains([]Voucher{BySignature, ByPerson, FirstUse}, b.Body.Voucher) {
+		return fmt.Errorf("the unknown voucher %.40q", b.Body.Voucher)
+	}
+	s.Baselines[b.Body.Model] = append(s.Baselines[b.Body.Model], b)
+	return nil
+}
+
+func (s *State) deny(d At[Denial]) error {
+	s.denied[denialKey{d.Body.Subject, d.Body.Value}] = d
+	return d.Body.Subject.check(d.Body.Value)
+}
+
+func (s *State) lift(l At[Lifted]) error {
+	delete(s.denied, denialKey{l.Body.Subject, l.Body.Value})
+	return l.Body.Subject.check(l.Body.Value)
+}
+
+// check refuses what this program cannot look for. A denial without a value
+// would be met by everything whose digest is not known.
+func (s Subject) check(value string) error {
+	if !slices.Contains([]Subject{Root, File, Key, Identity}, s) {
+		return fmt.Errorf("the deny-list has the unknown subject %.40q", s)
+	}
+	if value == "" {
+		return fmt.Errorf("the deny-list has a %s without a value", s)
+	}
+	return nil
+}
+
+func (s *State) vouch(v At[Vouch]) error {
+	if rank(v.Body.How) < 0 {
+		return fmt.Errorf("vouched for in the unknown way %.40q", v.Body.How)
+	}
+	s.vouches[v.Body.Root] = append(s.vouches[v.Body.Root], v)
 	return nil
 }
 
@@ -198,20 +246,43 @@ func (s *State) Denials() []At[Denial] {
 
 // VouchedFor returns since when a version is vouched for by this host's own
 // record, looking only at what was recorded before the moment: the first
-// signing, else the first approval, else the last verification.
+// signing, else the first approval, else the last verification. A version
+// without a root digest is none.
 func (s *State) VouchedFor(root artifact.Digest, before time.Time) (At[Vouch], bool) {
 	var best At[Vouch]
 	found := false
 	for _, v := range s.vouches[root] {
-		if !v.Time.Before(before) {
-			continue
-		}
-		if !found || rank(v.Body.How) < rank(best.Body.How) ||
-			v.Body.How == Verified && best.Body.How == Verified {
+		if !root.IsZero() && v.Time.Before(before) && (!found || stronger(v, best)) {
 			best, found = v, true
 		}
 	}
 	return best, found
 }
 
+// SignedSince returns the first signing of a version in this host's record,
+// whenever it was.
+func (s *State) SignedSince(root artifact.Digest) (At[Vouch], bool) {
+	var first At[Vouch]
+	found := false
+	for _, v := range s.vouches[root] {
+		if v.Body.How == Signed && !root.IsZero() && (!found || stronger(v, first)) {
+			first, found = v, true
+		}
+	}
+	return first, found
+}
+
+// stronger goes by the way of vouching; of two signings or approvals the first
+// says since when, of two verifications the last.
+func stronger(a, b At[Vouch]) bool {
+	if a.Body.How != b.Body.How {
+		return rank(a.Body.How) < rank(b.Body.How)
+	}
+	if a.Body.How == Verified {
+		return a.Time.After(b.Time)
+	}
+	return a.Time.Before(b.Time)
+}
+
+// rank is -1 for a way that is not known.
 func rank(v Vouching) int { return slices.Index([]Vouching{Signed, Approved, Verified}, v) }
