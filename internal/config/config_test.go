@@ -107,7 +107,7 @@ monitored_models:
   - {id: b, path: ./m/../b/}
 archive: old
 behavior_drift_threshold: 0.5
-trust: {require_signed: true, public_keys: [k.pub], certificate_chains: [/c.pem]}
+trust: {require_signed: true, public_keys: [k.pub], certificate_chains: [/c.pem], trusted_root: r.json, identities: [{identity: a@b, issuer: "https://c"}]}
 python: {environments: [venv]}
 alerts: {min_severity: critical}
 hashing: {workers: 3, rate: 5242880, full_hash_age: 90m}
@@ -128,7 +128,7 @@ templates: t.yaml
 			{Model: artifact.Model{ID: "b", Path: "/etc/ww/b", Archive: "/etc/ww/old"}},
 		},
 		DriftThreshold: 0.5, Archive: "/etc/ww/old",
-		Trust:  config.Trust{RequireSigned: true, PublicKeys: []string{"/etc/ww/k.pub"}, CertificateChains: []string{"/c.pem"}},
+		Trust:  config.Trust{RequireSigned: true, PublicKeys: []string{"/etc/ww/k.pub"}, CertificateChains: []string{"/c.pem"}, TrustedRoot: "/etc/ww/r.json", Identities: []config.Identity{{Name: "a@b", Issuer: "https://c"}}},
 		Python: pyenv.Config{Environments: []string{"/etc/ww/venv"}},
 		Alerts: config.Alerts{MinSeverity: finding.Critical}, Hashing: config.Hashing{Workers: 3, Rate: 5 << 20, FullAge: 90 * time.Minute},
 		Secrets: []string{"HF_TOKEN", "registry/push"}, Templates: "/etc/ww/t.yaml",
