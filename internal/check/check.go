@@ -18,6 +18,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/indicator"
+	"github.com/weightwarden/weightwarden/internal/layout"
 	"github.com/weightwarden/weightwarden/internal/manifest"
 	"github.com/weightwarden/weightwarden/internal/oms"
 	"github.com/weightwarden/weightwarden/internal/trust"
@@ -34,8 +35,6 @@ type Checker struct {
 	Targets   []Target
 	Baselines baseline.Store
 	Ledger    evidence.Ledger
-	// Key is what the host's record has to be signed with.
-	Key evidence.VerifierKey
 	// Trust verifies the signature of a model that has no baseline yet. With
 	// RequireSigned such a model must verify.
 	Trust         oms.Trust
@@ -75,7 +74,8 @@ const (
 	// Tampered means that the model is not what its baseline says, or that
 	// it is on the deny-list.
 	Tampered Verdict = "tampered"
-	// Untrusted means that a signature was required and is not there.
+	// Untrusted means that a signature was required and is not there, that
+	// one does not verify, or that who vouches is on the deny-list.
 	Untrusted Verdict = "untrusted"
 	// Error means that the model, or a part of it, could not be looked at.
 	Error Verdict = "error"
@@ -91,6 +91,8 @@ type Model struct {
 	Verdict  Verdict       `json:"verdict"`
 	Root     string        `json:"root_digest,omitempty"`
 	Baseline *BaselineInfo `json:"baseline"`
+	// Layout is nil when the model could not be looked at.
+	Layout *layout.Report `json:"layout"`
 }
 
 // BaselineInfo is what the model was compared with.
@@ -100,6 +102,8 @@ type BaselineInfo struct {
 	Who         string        `json:"who,omitempty"`
 	Root        string        `json:"root_digest"`
 	Established time.Time     `json:"established"`
+	// Revoked says why nobody vouches for it any more, if so.
+	Revoked string `json:"revoked,omitempty"`
 }
 
 // Run carries out one cycle over the models named in only, or over all of
@@ -110,15 +114,15 @@ func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{CheckTime: c.Now().UTC(), Indicators: []indicator.Indicator{}, Models: []Model{}}
-	for n, t := range targets {
-		state, problems, err := trust.Read(ctx, c.Ledger, c.Key)
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			r.Indicators = append(r.Indicators, c.altered(problems)...)
-		}
-		m, found := c.model(ctx, state, t, len(problems) == 0)
+	state, err := c.state(ctx)
+	if errors.Is(err, evidence.ErrAltered) {
+		r.Indicators = append(r.Indicators, indicator.New(indicator.RecordAltered, trust.Log, c.Now(), err.Error(),
+			map[string]any{"next_step": "weightwarden incident verify " + trust.Log}))
+	} else if err != nil {
+		return nil, err
+	}
+	for _, t := range targets {
+		m, found := c.model(ctx, state, t)
 		r.Models = append(r.Models, m)
 		r.Indicators = append(r.Indicators, found...)
 		r.Indicators = append(r.Indicators, c.behaviour(ctx, t)...)
@@ -133,15 +137,14 @@ func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
 	return r, nil
 }
 
-// altered says that the host's record is not what was written, so that
-// nothing read from it can be relied on.
-func (c *Checker) altered(problems []evidence.Problem) []indicator.Indicator {
-	var out []indicator.Indicator
-	for _, p := range problems {
-		out = append(out, indicator.New(indicator.RecordAltered, trust.Log, c.Now(), "the host's record: "+p.Detail,
-			map[string]any{"alteration": string(p.Kind), "entry": p.Seq, "next_step": trust.Hint}, string(p.Kind), p.Detail))
+// state returns the host's record. It is nil when the record was altered, since
+// then nothing in it can be relied on.
+func (c *Checker) state(ctx context.Context) (*trust.State, error) {
+	entries, err := c.Ledger.Entries(ctx, trust.Log, 1)
+	if err != nil {
+		return nil, fmt.Errorf("read the host's record: %w", err)
 	}
-	return out
+	return trust.Fold(entries)
 }
 
 func (c *Checker) pick(only []string) ([]Target, error) {
@@ -190,11 +193,11 @@ func (r *Report) Outcome(failOn finding.Severity) (found, untrusted, incomplete 
 	return found, untrusted, incomplete
 }
 
-// model checks one model. Its trouble is in the indicators. With a record that
-// is not intact no baseline is taken, and nothing is called clean.
-func (c *Checker) model(ctx context.Context, state *trust.State, t Target, intact bool) (Model, []indicator.Indicator) {
+// model checks one model. Its trouble is in the indicators. Without a record to
+// rely on no baseline is taken, and nothing is called clean.
+func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Model, []indicator.Indicator) {
 	m := Model{ID: t.ID, Path: t.Path, Critical: t.Critical}
-	now, err := manifest.Take(ctx, t.Path, c.options(t.ID))
+	o, err := c.observe(ctx, t.Model)
 	if err != nil {
 		missing := fault.KindOf(err) == fault.NotFound
 		m.Verdict = Error
@@ -205,29 +208,31 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target, intac
 		return m, []indicator.Indicator{indicator.New(typ, t.ID, c.Now(), err.Error(),
 			map[string]any{"model_id": t.ID, "path": t.Path}, t.Path)}
 	}
-	m.Files, m.Bytes, m.Root = now.Regular(), now.Bytes(), now.Root().String()
-	found := c.denied(state, t, now)
-	clean, unverified := Clean, Unverified
-	if !intact {
-		clean, unverified = Error, Error
+	now := o.now
+	m.Files, m.Bytes, m.Root, m.Layout = now.Regular(), now.Bytes(), now.Root().String(), o.layout
+	if state == nil {
+		m.Verdict = Error // the record that would say what it should be was altered
+		return m, baseline.Problems(t.ID, now, c.Now())
 	}
+	found := append(c.denied(state, t, now), c.deniedSigner(state, o)...)
 	base, err := c.Baselines.Load(ctx, state, t.ID)
 	switch {
 	case err == nil:
 		m.Baseline = info(base)
 		found = append(found, c.compare(base, now)...)
-		m.Verdict = verdict(found, clean)
+		found = withoutRepeats(found, c.signed(state, base, o))
+		found = withoutRepeats(found, c.structure(o, base.Trusted()))
+		m.Verdict = verdict(found, Clean)
 	case errors.Is(err, baseline.ErrAltered):
 		found = append(found, indicator.New(indicator.BaselineAltered, t.ID, c.Now(), err.Error(),
 			map[string]any{"model_id": t.ID}))
+		found = append(found, c.structure(o, false)...)
 		m.Verdict = verdict(found, Tampered)
-	case fault.KindOf(err) == fault.NotFound && (!intact || len(found) > 0):
-		// What is on the deny-list does not become the measure of itself.
-		found = append(found, baseline.Problems(t.ID, now, c.Now())...)
-		m.Verdict = verdict(found, unverified)
 	case fault.KindOf(err) == fault.NotFound:
-		m.Baseline, found = c.firstUse(ctx, state, t, now)
-		m.Verdict = verdict(found, unverified)
+		var first []indicator.Indicator
+		m.Baseline, first = c.firstUse(ctx, state, o, len(found) > 0)
+		found = append(found, first...)
+		m.Verdict = verdict(found, Unverified)
 	default:
 		found = append(found, indicator.New(indicator.CheckFailed, t.ID, c.Now(), err.Error(), map[string]any{"model_id": t.ID}))
 		m.Verdict = verdict(found, Error)
@@ -250,7 +255,7 @@ func verdict(found []indicator.Indicator, otherwise Verdict) Verdict {
 		switch {
 		case i.Class() == indicator.Found:
 			return Tampered
-		case i.Type == indicator.BaselineRefused:
+		case i.Class() == indicator.Trust && i.Severity >= finding.High:
 			worst = Untrusted
 		case i.Class() == indicator.Incomplete && worst != Untrusted:
 			worst = Error
@@ -262,6 +267,10 @@ func verdict(found []indicator.Indicator, otherwise Verdict) Verdict {
 func (c *Checker) compare(base *baseline.Baseline, now *manifest.Manifest) []indicator.Indicator {
 	found := baseline.Compare(base, now, c.Now())
 	switch {
+	case base.Revoked != "":
+		found = append(found, indicator.New(indicator.BaselineRevoked, base.Model, c.Now(),
+			"nobody vouches for the baseline any more: "+base.Revoked,
+			map[string]any{"model_id": base.Model, "voucher": string(base.Voucher), "who": base.Who, "reason": base.Revoked}, base.Revoked))
 	case !base.Trusted() && c.RequireSigned:
 		found = append(found, indicator.New(indicator.BaselineRefused, base.Model, c.Now(),
 			"the policy requires a signature, and the baseline was taken on first use",
@@ -283,7 +292,7 @@ func unverified(model string, at time.Time) indicator.Indicator {
 }
 
 func info(b *baseline.Baseline) *BaselineInfo {
-	return &BaselineInfo{Trusted: b.Trusted(), Voucher: b.Voucher, Who: b.Who, Root: b.Root.String(), Established: b.Established}
+	return &BaselineInfo{Trusted: b.Trusted(), Voucher: b.Voucher, Who: b.Who, Root: b.Root.String(), Established: b.Established, Revoked: b.Revoked}
 }
 
 // denied looks the model up in the deny-list.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -138,18 +139,14 @@ func (s *session) baselines() baseline.Store {
 	return baseline.Store{Documents: s.db.Documents(), Ledger: s.ledger}
 }
 
-// trusted returns the host's record, which nothing is decided by when it was
-// altered.
+// trusted returns the host's record. One that was altered is an error: nothing
+// is decided by it.
 func (s *session) trusted(ctx context.Context) (*trust.State, error) {
-	state, problems, err := trust.Read(ctx, s.ledger, s.key.Public())
+	entries, err := s.ledger.Entries(ctx, trust.Log, 1)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the host's record: %w", err)
 	}
-	if len(problems) > 0 {
-		return nil, fault.New(fault.Untrusted, "the host's record of baselines and deny-list was altered: %s", problems[0].Detail).
-			WithHint("%s", trust.Hint)
-	}
-	return state, nil
+	return trust.Fold(entries)
 }
 
 // recordTrust appends to the host's record.
@@ -166,7 +163,7 @@ func (s *session) checker(ctx context.Context) (*check.Checker, error) {
 		return nil, err
 	}
 	return &check.Checker{
-		Targets: targets(s.conf), Baselines: s.baselines(), Ledger: s.ledger, Key: s.key.Public(),
+		Targets: targets(s.conf), Baselines: s.baselines(), Ledger: s.ledger,
 		Trust: keys, RequireSigned: s.conf.Trust.RequireSigned,
 		Environments: s.environments(ctx), Packages: s.conf.BaselineDependencies,
 		DriftThreshold: s.conf.DriftThreshold, Actor: s.Actor, Now: s.Now,

@@ -19,6 +19,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/incident"
 	"github.com/weightwarden/weightwarden/internal/manifest"
 	"github.com/weightwarden/weightwarden/internal/oms"
+	"github.com/weightwarden/weightwarden/internal/sniff"
 )
 
 // Suspect is the model to look into.
@@ -133,10 +134,11 @@ func (r *Result) content(root *os.Root, name string, f artifact.File) {
 		r.unread(f.Path, err.Error())
 		return
 	}
-	format := artifact.Sniff(f.Path, head, f.Size)
+	kind := sniff.Head(f.Path, head, f.Size)
+	format := kind.Is()
 	name = artifact.Quote(f.Path)
 	switch format {
-	case artifact.Pickle, artifact.Torch:
+	case artifact.Pickle, artifact.Torch, artifact.TorchLegacy:
 		r.add(rulePickle, finding.High, finding.Suspicious, f.Path,
 			fmt.Sprintf("%s is %s: loading it runs the pickle in it", name, format), "AML.T0011.000")
 	case artifact.Native:
@@ -147,10 +149,19 @@ func (r *Result) content(root *os.Root, name string, f artifact.File) {
 			fmt.Sprintf("%s is code (%s)", name, format), "AML.T0011")
 	default: // the others run nothing by being loaded
 	}
-	if promised := artifact.Promised(f.Path); promised != nil && !slices.Contains(promised, format) && f.Size > 0 {
+	if f.Size > 0 && breaksPromise(f, head) {
 		r.add(rulePromise, finding.High, finding.Suspicious, f.Path,
-			fmt.Sprintf("%s is not what its name says: the content is %s", name, format))
+			fmt.Sprintf("%s is not what its name says: the content is %s", name, sniff.Head("", head, f.Size).Is()))
 	}
+}
+
+// breaksPromise reports whether the content is none of the formats that the
+// name promises. The name has no part in what the content is taken for.
+func breaksPromise(f artifact.File, head []byte) bool {
+	promised := artifact.Promised(f.Path)
+	return promised != nil && !slices.ContainsFunc(sniff.Head("", head, f.Size).All(), func(is artifact.Format) bool {
+		return slices.Contains(promised, is)
+	})
 }
 
 // readHead reads the start of a file without following a link and without
@@ -161,7 +172,7 @@ func readHead(root *os.Root, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	return io.ReadAll(io.LimitReader(f, artifact.SniffLength))
+	return io.ReadAll(io.LimitReader(f, sniff.HeadLength))
 }
 
 func (r *Result) signature(s *oms.Result) {
