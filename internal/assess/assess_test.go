@@ -61,15 +61,22 @@ func (d *desk) append(_ context.Context, kind string, body any) error {
 			d.aside++
 			return nil // they have tests of their own
 		}
-		d.record, d.entries = append(d.record, "sealed "+b.Type+" "+b.Name), append(d.entries, b)
+		d.record, d.entries = append(d.record, "sealed "+named(b.Type, b.Name)), append(d.entries, b)
 	case evidence.Gap:
-		d.record = append(d.record, "missing "+b.Type+" "+b.Name)
+		d.record = append(d.record, "missing "+named(b.Type, b.Name))
 	case indicator.Indicator:
 		d.record = append(d.record, "indicator "+string(b.Type)+" "+b.File())
 	default:
 		d.record = append(d.record, kind)
 	}
 	return nil
+}
+
+func named(kind, name string) string {
+	if kind == name {
+		return kind
+	}
+	return kind + " " + name
 }
 
 func (d *desk) do(err error) {
@@ -256,7 +263,7 @@ func TestVolatileComesFirst(t *testing.T) {
 	}
 	a, err := d.run(t.Context())
 	d.do(err)
-	if diff := cmp.Diff([]string{"sealed processes processes", "missing sockets sockets", "sealed manifest m"}, d.record[:3]); diff != "" {
+	if diff := cmp.Diff([]string{"sealed processes", "missing sockets", "sealed manifest m"}, d.record[:3]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if !a.Sealed || a.Gaps != 1 || !slices.Equal(d.entries[0].Missing, []string{"2: gone"}) {
