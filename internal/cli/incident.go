@@ -37,7 +37,7 @@ See: weightwarden playbook show`,
 		newIncidentAssess(g), newIncidentIsolate(g), newIncidentRollback(g), newIncidentUndo(g), newIncidentResume(g),
 		newIncidentInvestigate(g), newIncidentTimeline(g), newIncidentReport(g), newIncidentMessage(g),
 		newIncidentClocks(g), newIncidentNext(g),
-		newIncidentVerify(g), newIncidentCheckpoint(g),
+		newIncidentVerify(g), newIncidentCheckpoint(g), newIncidentExport(g), newIncidentHold(g),
 	)
 	return cmd
 }

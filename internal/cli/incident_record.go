@@ -180,6 +180,7 @@ func printIncident(p *printer, inc *incident.Incident) {
 			p.printf("  %-9s  %-14s  %s\n", s.Status, s.ID, oneLine(s.Observation.Detail))
 		}
 	}
+	printHandling(p, inc)
 	for _, t := range inc.OpenTasks() {
 		p.printf("task       %s: %s\n", t.ID, artifact.Quote(t.Text))
 	}

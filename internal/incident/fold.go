@@ -20,11 +20,11 @@ func Fold(entries []evidence.Entry) (*Incident, error) {
 		return nil, fault.New(fault.NotFound, "incident has no entries")
 	}
 	i := &Incident{
-		ID: entries[0].Log, State: Open, Facts: map[string]StatedFact{}, Assessed: map[string]AssessedAt{},
+		ID: entries[0].Log, State: Open, Facts: map[string]StatedFact{}, Assessed: map[string]AssessedAt{}, Scopes: map[string]ScopeAt{},
 		Indicators: []indicator.Indicator{}, Findings: []finding.Finding{}, Inquiries: []Inquiry{},
 		Plans: []PlanState{}, Evidence: []evidence.Item{}, Gaps: []evidence.Gap{}, Refusals: []Refused{},
 		Tasks: []TaskState{}, Messages: []RenderedMessage{}, Approved: []ApprovedMessage{}, Sent: []SentMessage{},
-		Acknowledged: []AcknowledgedMessage{}, History: []StatedFact{}, Notes: []WrittenNote{}, Models: []string{},
+		Acknowledged: []AcknowledgedMessage{}, History: []StatedFact{}, Notes: []WrittenNote{}, Custody: []CustodyAt{}, Models: []string{},
 	}
 	if entries[0].Kind != KindOpened {
 		return nil, fault.New(fault.Incomplete, "incident %s begins with %s, not with its declaration", i.ID, entries[0].Kind).
@@ -118,6 +118,10 @@ var folds = map[string]func(*Incident, evidence.Entry) error{
 		i.Acknowledged = append(i.Acknowledged, AcknowledgedMessage{b, e.Time})
 	}),
 	KindClosed: with(func(i *Incident, e evidence.Entry, b Closed) { i.ClosedAt, i.Resolution = e.Time, b.Resolution }),
+
+	KindCustody: with(foldCustody),
+	KindHold:    with(foldHold),
+	KindScope:   with(foldScope),
 
 	KindPlanned: with(foldPlan),
 	KindApproved: with(func(i *Incident, _ evidence.Entry, b Approved) {

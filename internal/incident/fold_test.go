@@ -156,6 +156,7 @@ func TestFoldOfTheDeclaration(t *testing.T) {
 		Indicators: []indicator.Indicator{}, Findings: []finding.Finding{}, Inquiries: []incident.Inquiry{},
 		Plans: []incident.PlanState{}, Evidence: []evidence.Item{}, Gaps: []evidence.Gap{}, Refusals: []incident.Refused{},
 		Tasks: []incident.TaskState{}, Messages: []incident.RenderedMessage{}, Notes: []incident.WrittenNote{},
+		Custody: []incident.CustodyAt{}, Scopes: map[string]incident.ScopeAt{},
 		Approved: []incident.ApprovedMessage{}, Sent: []incident.SentMessage{}, Acknowledged: []incident.AcknowledgedMessage{},
 		History: []incident.StatedFact{}, UpdatedAt: noon,
 	}

@@ -63,6 +63,11 @@ type Incident struct {
 	// last of each name.
 	History []StatedFact  `json:"fact_history"`
 	Notes   []WrittenNote `json:"notes"`
+	Custody []CustodyAt   `json:"custody"`
+	// Hold is nil when none was ever put on.
+	Hold *HoldAt `json:"evidence_hold,omitempty"`
+	// Scopes are the newest assessments of how far it reaches, by model.
+	Scopes map[string]ScopeAt `json:"scopes"`
 	// Unknown lists entries of kinds that this program does not know: they
 	// were written by a newer one, and are not understood here.
 	Unknown []string `json:"unknown_entries,omitempty"`

@@ -29,7 +29,7 @@ type comparison struct {
 
 // compare reads the model and compares it with c. The error is ctx's.
 func (v *verification) compare(ctx context.Context, c *claims, inside []string) error {
-	m, err := manifest.Take(ctx, v.path, manifest.Options{Workers: v.Workers, Progress: v.Progress})
+	m, err := v.observe(ctx)
 	if err != nil {
 		return v.noModel(ctx, err)
 	}
@@ -37,9 +37,9 @@ func (v *verification) compare(ctx context.Context, c *claims, inside []string) 
 		c.files[0].path = filepath.Base(v.path)
 	}
 	cmp := comparison{verification: v, claims: c, inside: newPathSet(inside)}
-	cmp.ignore = newPathSet(slices.Concat(v.IgnorePaths, c.ignore, c.git(v.isDir)))
+	cmp.ignore = newPathSet(slices.Concat(v.IgnorePaths, c.ignore, c.git(v.isDir && !v.KeepGitPaths)))
 	cmp.index(m)
-	if cmp.root, cmp.rootName, err = openModel(v.path, v.isDir); err != nil {
+	if cmp.root, cmp.rootName, err = v.open(); err != nil {
 		return v.noModel(ctx, err)
 	}
 	defer cmp.root.Close()
@@ -77,8 +77,8 @@ func openModel(path string, isDir bool) (*os.Root, func(string) string, error) {
 
 // git returns the paths that OMS leaves out of every directory. A blob
 // manifest leaves nothing out.
-func (c *claims) git(isDir bool) []string {
-	if !isDir || !c.gitIgnored {
+func (c *claims) git(wanted bool) []string {
+	if !wanted || !c.gitIgnored {
 		return nil
 	}
 	return gitPaths

@@ -88,6 +88,20 @@ var tellers = map[string]func(*teller, evidence.Entry, *Event) error{
 	incident.KindMessage: tell(func(_ *teller, e *Event, b incident.Message) {
 		e.Description = fmt.Sprintf("Message %s rendered as number %d%s.", quote(b.Template), b.Number, open(b.Open))
 	}),
+	incident.KindCustody: tell(func(_ *teller, e *Event, b incident.Custody) {
+		e.Description = fmt.Sprintf("Evidence %s %s: SHA-256 %s, to %s%s.", quote(b.Name), quote(string(b.Event)), b.SHA256.Hex(), quote(b.To), because(b.Reason))
+	}),
+	incident.KindHold: tell(func(_ *teller, e *Event, b incident.Hold) {
+		word := "put on"
+		if !b.On {
+			word = "lifted"
+		}
+		e.Description = fmt.Sprintf("Hold on the evidence %s%s.", word, because(b.Reason))
+	}),
+	incident.KindScope: tell(func(_ *teller, e *Event, b incident.Scope) {
+		e.Description = fmt.Sprintf("Scope of model %s assessed: %d places looked at, %d affected, %d of them because they could not be read; first bad %s (%s).",
+			quote(b.Model), len(b.Places), b.Affected(), b.Unknown(), b.FirstBad.UTC().Format(time.RFC3339), quote(b.FirstBadSource))
+	}),
 	incident.KindMessageApproved: tell(func(_ *teller, e *Event, b incident.MessageApproved) {
 		e.Description = fmt.Sprintf("Message %s number %d approved by %s.", quote(b.Template), b.Number, quote(b.By))
 	}),
