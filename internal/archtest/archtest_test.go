@@ -67,7 +67,7 @@ var rows = []row{
 	{"internal/message", "internal/action internal/artifact internal/fault internal/incident internal/indicator", "go.yaml.in/yaml/v4"},
 	{"internal/clock", "internal/action internal/artifact internal/fault internal/incident", "go.yaml.in/yaml/v4"},
 	{"internal/stableid", "", ""},
-	{"internal/playbook", "internal/action internal/atlas internal/fault internal/incident internal/stableid", "go.yaml.in/yaml/v4"},
+	{"internal/playbook", "internal/action internal/artifact internal/atlas internal/fault internal/incident internal/stableid", "go.yaml.in/yaml/v4"},
 	{
 		"internal/report", "internal/action internal/artifact internal/atlas internal/clock internal/evidence internal/finding internal/incident " +
 			"internal/indicator internal/playbook internal/stableid internal/timeline", "",
