@@ -94,7 +94,7 @@ func cases() map[string]report.Case {
 			{Timestamp: start, Source: "ledger", Description: "Incident declared.", Seq: 1},
 		}
 	}
-	make := func(inc *incident.Incident, events []timeline.Event, dir string) report.Case {
+	assemble := func(inc *incident.Incident, events []timeline.Event, dir string) report.Case {
 		return report.NewCase(inc, events, start.Add(2*time.Hour), dir).With(inc, clock.Default(), playbook.Default())
 	}
 	opened := &incident.Incident{
@@ -102,10 +102,10 @@ func cases() map[string]report.Case {
 		Commander: "ana", DetectedAt: start, OpenedAt: start, UpdatedAt: start,
 	}
 	return map[string]report.Case{
-		"zero":    make(&incident.Incident{}, nil, ""),
-		"opened":  make(opened, nil, "/state/vault"),
-		"full":    make(full("sentiment"), events("ledger"), "/state/vault"),
-		"hostile": make(full(hostileText), events(hostileText), hostileText),
+		"zero":    assemble(&incident.Incident{}, nil, ""),
+		"opened":  assemble(opened, nil, "/state/vault"),
+		"full":    assemble(full("sentiment"), events("ledger"), "/state/vault"),
+		"hostile": assemble(full(hostileText), events(hostileText), hostileText),
 	}
 }
 

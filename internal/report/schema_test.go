@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -236,9 +237,7 @@ func (o *ocsf) resolve(name string) ocsfType {
 		}
 		merged := map[string]map[string]any{}
 		for _, m := range []map[string]map[string]any{enum, a.Enum} {
-			for k, v := range m {
-				merged[k] = v
-			}
+			maps.Copy(merged, m)
 		}
 		a.Enum = merged
 		out.attributes[key] = a
