@@ -8,6 +8,6 @@ fmt: ; scripts/fmt.sh
 fuzz: ; scripts/fuzz.sh
 bench: ; scripts/bench.sh
 generate: ; go generate ./...
-docs: ; go run ./cmd/weightwarden docs
+docs: ; go run ./cmd/weightwarden docs docs/cli
 check: build test lint
 clean: ; rm -rf bin dist

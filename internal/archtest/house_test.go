@@ -90,3 +90,21 @@ func TestNoMachinePaths(t *testing.T) {
 		}
 	}
 }
+
+// A scanner reads what an attacker wrote. It has no means to run it, to send
+// it anywhere or, in the formats, to open anything but what it is given.
+func TestScannerHasNoMeans(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.isTest() || !s.below("internal/format", "internal/detect", "internal/scan", "internal/sniff") {
+			continue
+		}
+		for _, p := range s.imports(t) {
+			switch {
+			case p == "os/exec" || p == "net" || p == "syscall" && !strings.HasSuffix(s.path, "_unix.go") || p == "plugin" || p == "unsafe" || strings.HasPrefix(p, "net/"):
+				t.Errorf("%s: imports %s: a scanner starts nothing and opens no connection", s.path, p)
+			case p == "os" && !s.below("internal/scan"):
+				t.Errorf("%s: imports os: what there is to read is a parameter", s.path)
+			}
+		}
+	}
+}

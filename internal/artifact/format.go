@@ -1,133 +1,66 @@
 package artifact
 
 import (
-	"bytes"
-	"encoding/binary"
 	"path"
 	"strings"
 )
 
-// Format is what the content of a file is, judged by its first bytes.
+// Format is what the content of a file is, judged by its bytes.
 type Format string
 
-// The formats that [Sniff] tells apart.
+// The formats that sniffing tells apart. Those in the last group are special
+// forms of another format and are named beside it.
 const (
-	Unknown     Format = "unknown"
+	Unknown Format = "unknown"
+	Empty   Format = "empty"
+
 	Pickle      Format = "pickle"
-	Torch       Format = "torch"
-	Zip         Format = "zip"
+	TorchLegacy Format = "torch legacy"
+	NumPy       Format = "numpy"
 	Safetensors Format = "safetensors"
 	GGUF        Format = "gguf"
+	GGML        Format = "ggml"
 	HDF5        Format = "hdf5"
-	NumPy       Format = "numpy"
-	Native      Format = "native code"
-	Script      Format = "script"
-	Python      Format = "python source"
-	Text        Format = "text"
+	ONNX        Format = "onnx"
+	SavedModel  Format = "tensorflow savedmodel"
+	GraphDef    Format = "tensorflow graphdef"
+	TFLite      Format = "tflite"
+	TensorRT    Format = "tensorrt plan"
+	XGBoost     Format = "xgboost binary"
+
+	Zip      Format = "zip"
+	Tar      Format = "tar"
+	SevenZip Format = "7z"
+	Rar      Format = "rar"
+	Gzip     Format = "gzip"
+	Bzip2    Format = "bzip2"
+	XZ       Format = "xz"
+	LZMA     Format = "lzma"
+	LZ4      Format = "lz4"
+	Zstd     Format = "zstd"
+	Zlib     Format = "zlib"
+
+	Native   Format = "native code"
+	Bytecode Format = "python bytecode"
+	Script   Format = "script"
+	Python   Format = "python source"
+	Notebook Format = "notebook"
+	JSON     Format = "json"
+	YAML     Format = "yaml"
+	XML      Format = "xml"
+	Template Format = "jinja template"
+	Image    Format = "image"
+	Text     Format = "text"
+
+	Torch   Format = "torch"
+	Keras   Format = "keras"
+	NPZ     Format = "npz"
+	Skops   Format = "skops"
+	TorchPT Format = "torch pt2"
 )
 
-// SniffLength is how many bytes from the start of a file [Sniff] wants.
-const SniffLength = 4096
-
-// signatures are the formats that begin with fixed bytes.
-var signatures = []struct {
-	format Format
-	magic  string
-}{
-	{GGUF, "GGUF"},
-	{HDF5, "\x89HDF\r\n\x1a\n"},
-	{NumPy, "\x93NUMPY"},
-	{Native, "\x7fELF"},
-	{Native, "MZ"},
-	{Native, "\xfe\xed\xfa\xce"},
-	{Native, "\xfe\xed\xfa\xcf"},
-	{Native, "\xce\xfa\xed\xfe"},
-	{Native, "\xcf\xfa\xed\xfe"},
-	{Native, "\xca\xfe\xba\xbe"},
-	{Script, "#!"},
-}
-
-// Sniff judges content by its first bytes; the name only decides what bytes
-// cannot: source code is text like any other. size is that of the whole file.
-// It knows the obvious kinds and no more; Unknown means just that.
-func Sniff(name string, head []byte, size int64) Format {
-	for _, s := range signatures {
-		if bytes.HasPrefix(head, []byte(s.magic)) {
-			return s.format
-		}
-	}
-	switch {
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")) && bytes.Contains(head, []byte("data.pkl")):
-		return Torch
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("PK\x05\x06")):
-		return Zip
-	case isSafetensors(head, size):
-		return Safetensors
-	case isPickle(head):
-		return Pickle
-	}
-	return sniffText(name, head)
-}
-
-// isSafetensors wants the length of the header, which fits into the file, and
-// the brace that opens it.
-func isSafetensors(head []byte, size int64) bool {
-	if len(head) < 9 || head[8] != '{' {
-		return false
-	}
-	n := binary.LittleEndian.Uint64(head)
-	return n >= 2 && size >= 8 && n <= uint64(size-8)
-}
-
-// isPickle knows protocol 2 to 5 by their first opcode, and protocol 0 and 1
-// by an opcode that imports or builds something right at the start.
-func isPickle(head []byte) bool {
-	if len(head) >= 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5 {
-		return true
-	}
-	if len(head) < 4 || !strings.ContainsRune("c(]}", rune(head[0])) {
-		return false
-	}
-	// GLOBAL is "c", a module, a newline, a name, a newline.
-	at := bytes.IndexByte(head, 'c')
-	if at < 0 || at > 16 {
-		return bytes.HasPrefix(head, []byte("(lp")) || bytes.HasPrefix(head, []byte("(dp"))
-	}
-	lines := bytes.SplitN(head[at+1:], []byte("\n"), 3)
-	return len(lines) == 3 && dotted(lines[0]) && dotted(lines[1])
-}
-
-func dotted(b []byte) bool {
-	for _, c := range b {
-		if c != '.' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
-			return false
-		}
-	}
-	return len(b) > 0
-}
-
-// nameFormats are the formats that only the name tells.
-var nameFormats = map[string]Format{
-	".py": Python, ".pyw": Python, ".pth": Python, ".sh": Script, ".bash": Script, ".ps1": Script, ".bat": Script, ".cmd": Script,
-}
-
-func sniffText(name string, head []byte) Format {
-	if bytes.IndexByte(head, 0) >= 0 {
-		return Unknown
-	}
-	if f, ok := nameFormats[strings.ToLower(path.Ext(name))]; ok {
-		return f
-	}
-	for _, c := range head {
-		if c < 0x20 && c != '\n' && c != '\r' && c != '\t' {
-			return Unknown
-		}
-	}
-	return Text
-}
-
 // extensions says which formats a name promises. Names that promise nothing
-// are not in it.
+// are not in it: a loader decides by content what a ".bin" is.
 var extensions = map[string][]Format{
 	".safetensors": {Safetensors},
 	".gguf":        {GGUF},
@@ -135,11 +68,22 @@ var extensions = map[string][]Format{
 	".hdf5":        {HDF5},
 	".npy":         {NumPy},
 	".npz":         {Zip},
-	".json":        {Text},
-	".txt":         {Text},
+	".keras":       {Zip, HDF5},
+	".zip":         {Zip},
+	".pkl":         {Pickle, TorchLegacy, Zip, Gzip, Bzip2, XZ, LZMA, LZ4, Zlib},
+	".pickle":      {Pickle, TorchLegacy, Zip, Gzip, Bzip2, XZ, LZMA, LZ4, Zlib},
+	".joblib":      {Pickle, Gzip, Bzip2, XZ, LZMA, LZ4, Zlib},
+	".pt":          {Zip, TorchLegacy, Pickle, Tar},
+	".pth":         {Zip, TorchLegacy, Pickle, Tar},
+	".ckpt":        {Zip, TorchLegacy, Pickle, Tar},
+	".onnx":        {ONNX},
+	".tflite":      {TFLite},
+	".tar":         {Tar},
+	".json":        {JSON, Text},
+	".txt":         {Text, JSON},
 	".md":          {Text},
-	".yaml":        {Text},
-	".yml":         {Text},
+	".yaml":        {YAML, Text},
+	".yml":         {YAML, Text},
 }
 
 // Promised returns the formats that a file of this name should have, or nil

@@ -5,7 +5,9 @@ package baseline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,11 +26,19 @@ type Baseline struct {
 	Voucher     trust.Voucher
 	Who         string
 	Root        artifact.Digest
-	Manifest    *manifest.Manifest
+	// Key and Signed are those of [trust.BaselineSet].
+	Key    string
+	Signed artifact.Digest
+	// Revoked says why nobody vouches for it any more, if so.
+	Revoked  string
+	Manifest *manifest.Manifest
 }
 
-// Trusted reports whether somebody vouches for the baseline.
-func (b *Baseline) Trusted() bool { return trust.BaselineSet{Voucher: b.Voucher}.Trusted() }
+// Trusted reports whether somebody vouches for the baseline, and is not on the
+// deny-list.
+func (b *Baseline) Trusted() bool {
+	return b.Revoked == "" && trust.BaselineSet{Voucher: b.Voucher}.Trusted()
+}
 
 // Documents keeps signed documents.
 type Documents interface {
@@ -51,7 +61,7 @@ const kind = "baseline"
 
 // ErrAltered says that a stored baseline is not the one that was recorded.
 // Loading returns it wrapped in an Untrusted fault.
-var ErrAltered = fmt.Errorf("the stored baseline is not the one that was recorded")
+var ErrAltered = errors.New("the stored baseline is not the one that was recorded")
 
 // document is the stored form. The manifest is text, since its own encoding is
 // exact to the byte.
@@ -71,7 +81,27 @@ func (s Store) Load(ctx context.Context, state *trust.State, model string) (*Bas
 		return nil, fault.New(fault.NotFound, "model %s has no baseline", artifact.Quote(model)).
 			WithHint("take one: weightwarden baseline create %s", model)
 	}
-	return s.open(ctx, set)
+	b, err := s.open(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	b.Revoked = state.Revoked(set.Body)
+	if d, denied := state.DeniedAmong(b.Root, b.Manifest.Files); denied && b.Revoked == "" {
+		b.Revoked = d.Body.String()
+	}
+	return b, nil
+}
+
+// Past returns a baseline of the model's history: the newest whose root digest
+// begins with the digits given. It fails like [Store.Load].
+func (s Store) Past(ctx context.Context, state *trust.State, model, root string) (*Baseline, error) {
+	for _, set := range slices.Backward(state.Baselines[model]) {
+		if root != "" && strings.HasPrefix(set.Body.Root.String(), root) {
+			return s.open(ctx, set)
+		}
+	}
+	return nil, fault.New(fault.NotFound, "model %s had no baseline with a root digest that begins with %s",
+		artifact.Quote(model), artifact.Quote(root)).WithHint("see them all: weightwarden baseline show %s", model)
 }
 
 func (s Store) open(ctx context.Context, set trust.At[trust.BaselineSet]) (*Baseline, error) {
@@ -83,15 +113,18 @@ func (s Store) open(ctx context.Context, set trust.At[trust.BaselineSet]) (*Base
 	case err != nil:
 		return nil, fmt.Errorf("load baseline of %s: %w", artifact.Quote(body.Model), err)
 	case artifact.SHA256Of(raw) != body.Document:
-		return nil, altered(body.Model, fmt.Errorf("its digest differs"))
+		return nil, altered(body.Model, errors.New("its digest differs"))
 	}
 	m, err := decode(raw)
+	if err == nil && m.Root() != body.Root {
+		err = errors.New("its root digest differs")
+	}
 	if err != nil {
 		return nil, altered(body.Model, err)
 	}
 	return &Baseline{
 		Model: body.Model, Path: body.Path, Established: set.Time, Voucher: body.Voucher, Who: body.Who,
-		Root: body.Root, Manifest: m,
+		Root: body.Root, Key: body.Key, Signed: body.Signed, Manifest: m,
 	}, nil
 }
 
@@ -112,13 +145,19 @@ func decode(raw []byte) (*manifest.Manifest, error) {
 }
 
 // Save makes m the baseline of the model. A manifest with problems is an
-// Incomplete fault: a baseline with holes would call the holes healthy.
+// Incomplete fault: a baseline with holes would call the holes healthy. So is
+// one without a file: a directory that nothing was copied to yet, or whose
+// volume is not mounted, is no model.
 func (s Store) Save(ctx context.Context, set trust.BaselineSet, m *manifest.Manifest, at time.Time, actor string) error {
 	if len(m.Problems) > 0 {
 		p := m.Problems[0]
 		return fault.New(fault.Incomplete, "take baseline of %s: %d paths could not be taken; %s: %s",
 			artifact.Quote(set.Model), len(m.Problems), artifact.Quote(p.Path), p.Reason).
 			WithHint("make the model readable and free of special files, then try again")
+	}
+	if m.Root().IsZero() {
+		return fault.New(fault.Incomplete, "take baseline of %s: there is no file in %s", artifact.Quote(set.Model), artifact.Quote(set.Path)).
+			WithHint("check the model's path in the configuration, and that its volume is mounted")
 	}
 	body, err := m.Encode()
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/indicator"
+	"github.com/weightwarden/weightwarden/internal/layout"
 	"github.com/weightwarden/weightwarden/internal/manifest"
 	"github.com/weightwarden/weightwarden/internal/oms"
 	"github.com/weightwarden/weightwarden/internal/trust"
@@ -73,7 +74,8 @@ const (
 	// Tampered means that the model is not what its baseline says, or that
 	// it is on the deny-list.
 	Tampered Verdict = "tampered"
-	// Untrusted means that a signature was required and is not there.
+	// Untrusted means that a signature was required and is not there, that
+	// one does not verify, or that who vouches is on the deny-list.
 	Untrusted Verdict = "untrusted"
 	// Error means that the model, or a part of it, could not be looked at.
 	Error Verdict = "error"
@@ -89,6 +91,8 @@ type Model struct {
 	Verdict  Verdict       `json:"verdict"`
 	Root     string        `json:"root_digest,omitempty"`
 	Baseline *BaselineInfo `json:"baseline"`
+	// Layout is nil when the model could not be looked at.
+	Layout *layout.Report `json:"layout"`
 }
 
 // BaselineInfo is what the model was compared with.
@@ -98,6 +102,8 @@ type BaselineInfo struct {
 	Who         string        `json:"who,omitempty"`
 	Root        string        `json:"root_digest"`
 	Established time.Time     `json:"established"`
+	// Revoked says why nobody vouches for it any more, if so.
+	Revoked string `json:"revoked,omitempty"`
 }
 
 // Run carries out one cycle over the models named in only, or over all of
@@ -119,7 +125,7 @@ func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
 		m, found := c.model(ctx, state, t)
 		r.Models = append(r.Models, m)
 		r.Indicators = append(r.Indicators, found...)
-		r.Indicators = append(r.Indicators, c.behaviour(t)...)
+		r.Indicators = append(r.Indicators, c.behaviour(ctx, t)...)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -187,10 +193,11 @@ func (r *Report) Outcome(failOn finding.Severity) (found, untrusted, incomplete 
 	return found, untrusted, incomplete
 }
 
-// model checks one model. Its trouble is in the indicators.
+// model checks one model. Its trouble is in the indicators. Without a record to
+// rely on no baseline is taken, and nothing is called clean.
 func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Model, []indicator.Indicator) {
 	m := Model{ID: t.ID, Path: t.Path, Critical: t.Critical}
-	now, err := manifest.Take(ctx, t.Path, c.options(t.ID))
+	o, err := c.observe(ctx, t.Model)
 	if err != nil {
 		missing := fault.KindOf(err) == fault.NotFound
 		m.Verdict = Error
@@ -201,25 +208,29 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 		return m, []indicator.Indicator{indicator.New(typ, t.ID, c.Now(), err.Error(),
 			map[string]any{"model_id": t.ID, "path": t.Path}, t.Path)}
 	}
-	m.Files, m.Bytes, m.Root = now.Regular(), now.Bytes(), now.Root().String()
+	now := o.now
+	m.Files, m.Bytes, m.Root, m.Layout = now.Regular(), now.Bytes(), now.Root().String(), o.layout
 	if state == nil {
 		m.Verdict = Error // the record that would say what it should be was altered
 		return m, baseline.Problems(t.ID, now, c.Now())
 	}
-	found := c.denied(state, t, now)
+	found := append(c.denied(state, t, now), c.deniedSigner(state, o)...)
 	base, err := c.Baselines.Load(ctx, state, t.ID)
 	switch {
 	case err == nil:
 		m.Baseline = info(base)
 		found = append(found, c.compare(base, now)...)
+		found = withoutRepeats(found, c.signed(state, base, o))
+		found = withoutRepeats(found, c.structure(o, base.Trusted()))
 		m.Verdict = verdict(found, Clean)
 	case errors.Is(err, baseline.ErrAltered):
 		found = append(found, indicator.New(indicator.BaselineAltered, t.ID, c.Now(), err.Error(),
 			map[string]any{"model_id": t.ID}))
+		found = append(found, c.structure(o, false)...)
 		m.Verdict = verdict(found, Tampered)
 	case fault.KindOf(err) == fault.NotFound:
 		var first []indicator.Indicator
-		m.Baseline, first = c.firstUse(ctx, t, now)
+		m.Baseline, first = c.firstUse(ctx, state, o, len(found) > 0)
 		found = append(found, first...)
 		m.Verdict = verdict(found, Unverified)
 	default:
@@ -244,7 +255,7 @@ func verdict(found []indicator.Indicator, otherwise Verdict) Verdict {
 		switch {
 		case i.Class() == indicator.Found:
 			return Tampered
-		case i.Type == indicator.BaselineRefused:
+		case i.Class() == indicator.Trust && i.Severity >= finding.High:
 			worst = Untrusted
 		case i.Class() == indicator.Incomplete && worst != Untrusted:
 			worst = Error
@@ -256,6 +267,10 @@ func verdict(found []indicator.Indicator, otherwise Verdict) Verdict {
 func (c *Checker) compare(base *baseline.Baseline, now *manifest.Manifest) []indicator.Indicator {
 	found := baseline.Compare(base, now, c.Now())
 	switch {
+	case base.Revoked != "":
+		found = append(found, indicator.New(indicator.BaselineRevoked, base.Model, c.Now(),
+			"nobody vouches for the baseline any more: "+base.Revoked,
+			map[string]any{"model_id": base.Model, "voucher": string(base.Voucher), "who": base.Who, "reason": base.Revoked}, base.Revoked))
 	case !base.Trusted() && c.RequireSigned:
 		found = append(found, indicator.New(indicator.BaselineRefused, base.Model, c.Now(),
 			"the policy requires a signature, and the baseline was taken on first use",
@@ -277,13 +292,13 @@ func unverified(model string, at time.Time) indicator.Indicator {
 }
 
 func info(b *baseline.Baseline) *BaselineInfo {
-	return &BaselineInfo{Trusted: b.Trusted(), Voucher: b.Voucher, Who: b.Who, Root: b.Root.String(), Established: b.Established}
+	return &BaselineInfo{Trusted: b.Trusted(), Voucher: b.Voucher, Who: b.Who, Root: b.Root.String(), Established: b.Established, Revoked: b.Revoked}
 }
 
 // denied looks the model up in the deny-list.
 func (c *Checker) denied(state *trust.State, t Target, now *manifest.Manifest) []indicator.Indicator {
 	var out []indicator.Indicator
-	if d, ok := state.Denied(trust.Root, now.Root().String()); ok {
+	if d, ok := state.Denied(trust.Root, now.Root().String()); ok && !now.Root().IsZero() {
 		out = append(out, indicator.New(indicator.ModelDenied, t.ID, c.Now(),
 			"the model is on the deny-list: "+artifact.Quote(d.Body.Reason),
 			map[string]any{"model_id": t.ID, "root_digest": d.Body.Value, "incident_id": d.Body.Incident}, d.Body.Value))

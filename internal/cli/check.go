@@ -83,7 +83,10 @@ func printReport(p *printer, r *check.Report) {
 		}
 	}
 	for _, i := range r.Indicators {
-		p.printf("%s  %s  %s\n          %s\n", p.severity(i.Severity), i.Type, artifact.Quote(i.Source), oneLine(i.Description))
+		p.printf("%s  %s  %s\n          %s\n", p.severity(i.Severity), artifact.Quote(string(i.Type)), artifact.Quote(i.Source), oneLine(i.Description))
+	}
+	if len(r.Models) == 0 {
+		p.printf("no model is configured: add one under models:\n")
 	}
 	p.printf("%s, %d critical; incident detected: %s\n", plural(r.TotalIndicators, "indicator", "indicators"), r.Critical, yesNo(r.IncidentDetected))
 	if r.IncidentDetected {

@@ -94,9 +94,9 @@ func Main(ctx context.Context, env Env, args []string) int {
 	if silent, ok := errors.AsType[*exitError](err); err == nil || ok && silent.err == nil {
 		return code
 	}
-	_, _ = fmt.Fprintf(env.Stderr, "weightwarden: %s\n", oneLine(err.Error()))
+	_, _ = fmt.Fprintf(env.Stderr, "weightwarden: %s\n", shorten(oneLine(err.Error())))
 	if hint := fault.HintOf(err); hint != "" {
-		_, _ = fmt.Fprintf(env.Stderr, "hint: %s\n", oneLine(hint))
+		_, _ = fmt.Fprintf(env.Stderr, "hint: %s\n", shorten(oneLine(hint)))
 	}
 	return code
 }
@@ -133,6 +133,21 @@ func oneLine(s string) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// maxWord is the length that a word in an error may have, in bytes. A path
+// that people write is shorter; what is longer was put there to flood a screen.
+const maxWord = 400
+
+// shorten cuts words that are too long and says how long they were.
+func shorten(s string) string {
+	words := strings.Split(s, " ")
+	for i, word := range words {
+		if len(word) > maxWord {
+			words[i] = fmt.Sprintf("%s…(%d bytes)", strings.ToValidUTF8(word[:maxWord/4], ""), len(word))
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // usage marks an error as one of usage.

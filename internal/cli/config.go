@@ -18,7 +18,8 @@ func newConfig(g *globals) *cobra.Command {
 func newConfigCheck(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use: "check FILE", Short: "Validate a configuration file", Args: cobra.ExactArgs(1),
-		Long: "Names every mistake with its line. Exit code 2 when there is one.",
+		Example: "  weightwarden config check config.yaml",
+		Long:    "Names every mistake with its line. Exit code 2 when there is one.",
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, err := config.Load(args[0])
 			if err != nil {

@@ -36,6 +36,7 @@ See: weightwarden playbook show`,
 		newIncidentNote(g), newIncidentFact(g), newIncidentTask(g),
 		newIncidentAssess(g), newIncidentScope(g), newIncidentIsolate(g), newIncidentRollback(g), newIncidentUndo(g), newIncidentResume(g),
 		newIncidentInvestigate(g), newIncidentTimeline(g), newIncidentReport(g), newIncidentMessage(g),
+		newIncidentClocks(g), newIncidentNext(g),
 		newIncidentVerify(g), newIncidentCheckpoint(g), newIncidentExport(g), newIncidentHold(g),
 	)
 	return cmd
@@ -148,6 +149,9 @@ func (o *openOptions) declaration(g *globals) (incident.Opened, check.Report, er
 	return body, report, nil
 }
 
+// makeReport says how to come by the report of a check.
+const makeReport = "make one: weightwarden check -o json > check.json"
+
 // maxReport bounds what is read as the report of a check, in bytes.
 const maxReport = 64 << 20
 
@@ -159,7 +163,7 @@ func readReport(g *globals, path string) (check.Report, error) {
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
-			return r, fault.New(fault.Invalid, "read report of a check: %w", err)
+			return r, fault.New(fault.Invalid, "read report of a check: %w", err).WithHint(makeReport)
 		}
 		defer func() { _ = f.Close() }()
 		in = f
@@ -167,10 +171,15 @@ func readReport(g *globals, path string) (check.Report, error) {
 	dec := json.NewDecoder(io.LimitReader(in, maxReport))
 	if err := dec.Decode(&r); err != nil {
 		return r, fault.New(fault.Invalid, "read report of a check %s: %w", artifact.Quote(path), err).
-			WithHint("make one: weightwarden check -o json > check.json")
+			WithHint(makeReport)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return r, fault.New(fault.Invalid, "read report of a check %s: there is more in it than one JSON document", artifact.Quote(path)).
+			WithHint(makeReport)
 	}
 	if r.CheckTime.IsZero() || r.Models == nil {
-		return r, usage("read report of a check %s: it has no check_time or no models", artifact.Quote(path))
+		return r, fault.New(fault.Invalid, "read report of a check %s: it has no check_time or no models", artifact.Quote(path)).
+			WithHint(makeReport)
 	}
 	return r, nil
 }

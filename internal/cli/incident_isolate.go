@@ -36,7 +36,7 @@ Refused (exit 5) before the evidence is sealed: weightwarden incident assess ID`
 		RunE:    func(cmd *cobra.Command, args []string) error { return runIsolate(cmd.Context(), g, o, args[0]) },
 	}
 	o.addFlags(cmd.Flags())
-	cmd.Flags().StringVar(&o.mode, "mode", "move", "move: out of the serving path; mark: leave the files and mark beside them")
+	cmd.Flags().StringVar(&o.mode, "mode", "move", "`mode`: move, out of the serving path; or mark, leave the files and mark beside them")
 	return cmd
 }
 

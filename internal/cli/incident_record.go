@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/clock"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/incident"
 	"github.com/weightwarden/weightwarden/internal/playbook"
@@ -47,12 +48,17 @@ func newIncidentFact(g *globals) *cobra.Command {
 		Use: "fact ID NAME VALUE", Short: "State a fact: a time, a number, an answer", Args: cobra.ExactArgs(3),
 		Long: `States a fact. Facts whose names end in _at are times (RFC 3339): first_bad_at
 decides which versions are old enough to roll back to. Facts named like a field
-of a message fill that field; the fact commander names who leads. A later fact
+of a message fill that field; the fact commander names who leads. Facts named
+clock_PROFILE, on or off, say whether deadlines apply (see incident clocks), and
+step_STEP, done, that people have done a step (see incident next). A later fact
 replaces an earlier one; both stay in the record.`,
 		Example: `  weightwarden incident fact INC-20261123-ABCDEFGH first_bad_at 2026-11-20T08:00:00Z --reason "registry log"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			fact := incident.Fact{Name: args[1], Value: args[2], Reason: reason}
 			if err := checkFact(&fact, g.Now()); err != nil {
+				return err
+			}
+			if err := g.checkClockFact(fact); err != nil {
 				return err
 			}
 			return runAppend(cmd.Context(), g, args[0], incident.KindFact, fact, fact.Name+" = "+artifact.Quote(fact.Value))
@@ -127,23 +133,32 @@ func newIncidentClose(g *globals) *cobra.Command {
 func newIncidentShow(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Where an incident stands", Args: cobra.ExactArgs(1),
+		Example: "  weightwarden incident show INC-20261123-ABCDEFGH",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.with(cmd.Context(), func(s *session) error {
 				inc, err := s.fold(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
+				book, board, err := s.outlook(inc)
+				if err != nil {
+					return err
+				}
 				out := struct {
 					*incident.Incident
-					Next []string `json:"next"`
-				}{inc, playbook.Next(inc)}
-				return g.print(out, func(p *printer) { printIncident(p, inc, out.Next) })
+					Next   []string      `json:"next"`
+					Clocks []clock.Clock `json:"clocks"`
+				}{inc, book.Next(inc), board.Clocks}
+				return g.print(out, func(p *printer) {
+					printIncident(p, inc, book, out.Next)
+					printDue(p, board)
+				})
 			})
 		},
 	}
 }
 
-func printIncident(p *printer, inc *incident.Incident, next []string) {
+func printIncident(p *printer, inc *incident.Incident, book playbook.Playbook, next []string) {
 	p.printf("%s  %s  %s\n%s\n", inc.ID, inc.State, inc.Severity, artifact.Quote(inc.Summary))
 	p.printf("models     %s\ncommander  %s\n", artifact.Quote(strings.Join(inc.Models, ", ")), artifact.Quote(inc.Commander))
 	bad, source := inc.FirstBad()
@@ -153,10 +168,10 @@ func printIncident(p *printer, inc *incident.Incident, next []string) {
 	}
 	p.printf("evidence   %s, %d missing\n", plural(len(inc.Evidence), "item", "items"), len(inc.Gaps))
 	for _, i := range inc.Indicators {
-		p.printf("  %s  %s  %s\n", p.severity(i.Severity), i.Type, oneLine(i.Description))
+		p.printf("  %s  %s  %s\n", p.severity(i.Severity), artifact.Quote(string(i.Type)), oneLine(i.Description))
 	}
 	for _, f := range inc.Findings {
-		p.printf("  %s  %s  %s\n", p.severity(f.Severity), f.Rule, oneLine(f.Summary))
+		p.printf("  %s  %s  %s\n", p.severity(f.Severity), artifact.Quote(f.Rule), oneLine(f.Summary))
 	}
 	for _, plan := range inc.Plans {
 		p.printf("%s of %s  (plan %s)\n", plan.Action, artifact.Quote(plan.Model), short(plan.Hash.String()))
@@ -171,5 +186,19 @@ func printIncident(p *printer, inc *incident.Incident, next []string) {
 	for _, u := range inc.Unknown {
 		p.printf("not understood: entry %s\n", artifact.Quote(u))
 	}
-	p.printf("next       %s\n", strings.Join(next, ", "))
+	printNext(p, inc.ID, book, next)
+}
+
+// printNext shows the steps of the playbook that may be taken now, with the
+// commands for this incident.
+func printNext(p *printer, id string, book playbook.Playbook, next []string) {
+	for _, step := range book.Steps {
+		if !slices.Contains(next, step.ID) {
+			continue
+		}
+		p.printf("next       %s\n", step.Title)
+		for _, c := range step.Commands {
+			p.printf("             %s\n", strings.Replace(c, " ID", " "+id, 1))
+		}
+	}
 }

@@ -79,6 +79,10 @@ func runIncidentVerify(ctx context.Context, g *globals, o incidentVerifyOptions,
 	})
 }
 
+func noRecord(id string) error {
+	return fault.New(fault.NotFound, "there is no record %s", artifact.Quote(id)).WithHint("list the incidents: weightwarden incident list")
+}
+
 func (s *session) verifyRecord(ctx context.Context, o incidentVerifyOptions, id string) (*verification, error) {
 	key := s.key.Public()
 	if o.key != "" {
@@ -99,7 +103,7 @@ func (s *session) verifyRecord(ctx context.Context, o incidentVerifyOptions, id 
 		state.Trusted = append(state.Trusted, note)
 	}
 	if len(state.Rows)+len(state.Notes)+len(state.Trusted) == 0 {
-		return nil, fault.New(fault.NotFound, "there is no record %s", id).WithHint("list the incidents: weightwarden incident list")
+		return nil, noRecord(id)
 	}
 	out := &verification{
 		IncidentID: id, Verdict: "intact", Entries: len(state.Rows), Key: key.String(),
@@ -169,6 +173,9 @@ another machine, or on paper, it proves later that nothing before it was cut off
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.with(cmd.Context(), func(s *session) error {
 				note, err := s.ledger.Checkpoint(cmd.Context(), args[0])
+				if fault.KindOf(err) == fault.NotFound {
+					return noRecord(args[0])
+				}
 				if err != nil {
 					return err
 				}

@@ -42,7 +42,12 @@ func newRoot(env Env) *cobra.Command {
 		Example:       "  weightwarden drill\n  weightwarden --config config.yaml check",
 		Version:       env.Version,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return g.check() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmd.ValidateRequiredFlags(); err != nil {
+				return badUsage(cmd, err)
+			}
+			return g.check()
+		},
 		// Without a command it shows what there is.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -58,15 +63,35 @@ func newRoot(env Env) *cobra.Command {
 	f.StringVar(&g.logFormat, "log-format", "text", "`format` of log messages: text or json")
 	f.BoolVar(&g.noColor, "no-color", false, "no colours (also with NO_COLOR set)")
 	f.BoolVar(&g.noProgress, "no-progress", false, "no progress on the terminal")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fault.New(fault.Invalid, "%w", err).WithHint("see: %s --help", cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(badUsage)
 	root.AddCommand(
-		newCheck(g), newWatch(g), newBaseline(g), newSign(g), newVerify(g), newKey(g), newDeny(g),
-		newHunt(g), newIncident(g), newEvidence(g), newPlaybook(g), newDrill(g), newConfig(g), newVersion(g), newDocs(g),
+		newCheck(g),
+		newWatch(g),
+		newBaseline(g),
+		newSign(g),
+		newVerify(g),
+		newDigest(g),
+		newKey(g),
+		newDeny(g),
+		newScan(g),
+		newHunt(g),
+		newIncident(g),
+		newEvidence(g),
+		newPlaybook(g),
+		newDrill(g),
+		newConfig(g),
+		newVersion(g),
+		newDocs(g),
 	)
+	root.InitDefaultCompletionCmd()
 	hardenUsage(root)
 	return root
+}
+
+// badUsage makes trouble with flags or arguments an error of usage that says
+// where the command is explained.
+func badUsage(cmd *cobra.Command, err error) error {
+	return fault.New(fault.Invalid, "%w", err).WithHint("see: %s --help", cmd.CommandPath())
 }
 
 // hardenUsage makes trouble with arguments an error of usage in the whole
@@ -75,7 +100,7 @@ func hardenUsage(cmd *cobra.Command) {
 	if args := cmd.Args; args != nil {
 		cmd.Args = func(c *cobra.Command, given []string) error {
 			if err := args(c, given); err != nil {
-				return fault.New(fault.Invalid, "%w", err).WithHint("see: %s --help", c.CommandPath())
+				return badUsage(c, err)
 			}
 			return nil
 		}

@@ -102,8 +102,14 @@ type Finding struct {
 	// Offset is the position in bytes from the start of File or Member; -1
 	// where the finding is about the whole.
 	Offset int64 `json:"offset"`
+	// Length is how many bytes there it is about; 0 where that is not known.
+	Length int64 `json:"length,omitempty"`
 	// Summary is one sentence. Names in it are quoted.
 	Summary string `json:"summary"`
+	// Name is the resolved name of the callable, operator or layer it is
+	// about, Node the opcode or the path of the node that holds it.
+	Name string `json:"name,omitempty"`
+	Node string `json:"node,omitempty"`
 	// Evidence is what was seen there, at most some hundred bytes.
 	Evidence string `json:"evidence,omitempty"`
 	// Atlas lists MITRE ATLAS technique ids.

@@ -18,6 +18,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/incident"
 	"github.com/weightwarden/weightwarden/internal/manifest"
 	"github.com/weightwarden/weightwarden/internal/oms"
+	"github.com/weightwarden/weightwarden/internal/sniff"
 )
 
 // Suspect is the model to look into.
@@ -124,10 +125,11 @@ func (r *Result) content(root *os.Root, f artifact.File) {
 		r.unread(f.Path, err.Error())
 		return
 	}
-	format := artifact.Sniff(f.Path, head, f.Size)
+	kind := sniff.Head(f.Path, head, f.Size)
+	format := kind.Is()
 	name := artifact.Quote(f.Path)
 	switch format {
-	case artifact.Pickle, artifact.Torch:
+	case artifact.Pickle, artifact.Torch, artifact.TorchLegacy:
 		r.add(rulePickle, finding.High, finding.Suspicious, f.Path,
 			fmt.Sprintf("%s is %s: loading it runs the pickle in it", name, format), "AML.T0011.000")
 	case artifact.Native:
@@ -138,7 +140,7 @@ func (r *Result) content(root *os.Root, f artifact.File) {
 			fmt.Sprintf("%s is code (%s)", name, format), "AML.T0011")
 	default: // the others run nothing by being loaded
 	}
-	if promised := artifact.Promised(f.Path); promised != nil && !slices.Contains(promised, format) && f.Size > 0 {
+	if promised := artifact.Promised(f.Path); promised != nil && !slices.ContainsFunc(kind.All(), func(f artifact.Format) bool { return slices.Contains(promised, f) }) && f.Size > 0 {
 		r.add(rulePromise, finding.High, finding.Suspicious, f.Path,
 			fmt.Sprintf("%s is not what its name says: the content is %s", name, format))
 	}
@@ -152,7 +154,7 @@ func readHead(root *os.Root, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	return io.ReadAll(io.LimitReader(f, artifact.SniffLength))
+	return io.ReadAll(io.LimitReader(f, sniff.HeadLength))
 }
 
 func (r *Result) signature(s *oms.Result) {

@@ -21,16 +21,21 @@ type Gate struct {
 
 // Gates returns every gate, in the order in which they are asked.
 func Gates() []Gate {
+	return append(resumeGates(), Gate{"G9", "A plan that was begun is continued or taken back before another begins.", begun})
+}
+
+// resumeGates are those that a plan has to pass again when it is continued:
+// the incident may have been closed since.
+func resumeGates() []Gate {
 	return []Gate{
 		{"G1", "Nothing is changed without a declared incident that has a commander.", notDeclared},
 		{"G2", "Nothing that evidence can be taken from is ended before that evidence is sealed.", notSealed},
-		{"G9", "A plan that was begun is continued or taken back before another begins.", begun},
 	}
 }
 
-// pass asks every gate. A refusal is itself an entry of the record.
-func (r *Responder) pass(ctx context.Context, inc *incident.Incident, p action.Plan) error {
-	for _, g := range Gates() {
+// pass asks gates. A refusal is itself an entry of the record.
+func (r *Responder) pass(ctx context.Context, inc *incident.Incident, p action.Plan, gates []Gate) error {
+	for _, g := range gates {
 		reason, hint := g.refuses(inc, p)
 		if reason == "" {
 			continue

@@ -1,6 +1,7 @@
 package respond
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/layout"
 	"github.com/weightwarden/weightwarden/internal/manifest"
 	"github.com/weightwarden/weightwarden/internal/trust"
 )
@@ -35,17 +37,25 @@ type Record struct {
 	Now       func() time.Time
 }
 
+// lift is what a step of kind lift_denial does: it takes back the denial of
+// one incident. A denial that somebody else made is not its to take back.
+type lift struct {
+	trust.Lifted
+	Incident string `json:"incident_id"`
+}
+
 // Deny is the step that puts a model's root digest on the deny-list.
 func Deny(d trust.Denial) action.Step {
-	lift := action.Step{
+	inverse := action.Step{
 		ID: kindLift, Driver: RecordDriver, Kind: kindLift, Target: d.Value,
-		Summary: "take the root digest off the deny-list", Post: "the root digest is not on the deny-list",
-		Params: params(trust.Lifted{Subject: d.Subject, Value: d.Value, Reason: "undo in " + d.Incident}),
+		Summary: "take the root digest off the deny-list, if this incident put it there",
+		Post:    "the root digest is not on the deny-list because of " + d.Incident,
+		Params:  params(lift{trust.Lifted{Subject: d.Subject, Value: d.Value, Reason: "undo in " + d.Incident}, d.Incident}),
 	}
 	return action.Step{
 		ID: kindDeny, Driver: RecordDriver, Kind: kindDeny, Target: d.Value,
 		Summary: "put the root digest of the tampered model on the deny-list",
-		Post:    "the root digest is on the deny-list", Params: params(d), Inverse: &lift,
+		Post:    "the root digest is on the deny-list", Params: params(d), Inverse: &inverse,
 	}
 }
 
@@ -54,6 +64,20 @@ type newBaseline struct {
 	Set trust.BaselineSet `json:"set"`
 	// Root is the root digest that the model must have.
 	Root artifact.Digest `json:"root_digest"`
+}
+
+// holds reports whether the baseline is the one that the step set. The reason
+// names the incident. The root digest alone would be met by an older baseline,
+// which may know other names, links and directories.
+func (n newBaseline) holds(b trust.BaselineSet) bool {
+	return b.Root == n.Root && b.Voucher == n.Set.Voucher && b.Reason == n.Set.Reason
+}
+
+// former is what a step of kind return_baseline does: it makes the baseline
+// hold again that held before another was set.
+type former struct {
+	trust.BaselineSet
+	Set newBaseline `json:"set"`
 }
 
 // SetBaseline is the step that makes the model at its path the baseline, if
@@ -68,8 +92,8 @@ func SetBaseline(set trust.BaselineSet, root artifact.Digest, before *trust.Base
 	if before != nil {
 		s.Inverse = &action.Step{
 			ID: kindReturn, Driver: RecordDriver, Kind: kindReturn, Target: set.Model,
-			Summary: "make the former baseline hold again", Post: "the former baseline holds",
-			Params: params(*before),
+			Summary: "make the former baseline hold again, if nobody has set another since", Post: "the former baseline holds",
+			Params: params(former{*before, newBaseline{set, root}}),
 		}
 	}
 	return s
@@ -113,12 +137,13 @@ func (r *Record) setBaseline(ctx context.Context, s action.Step) error {
 	if err := json.Unmarshal(s.Params, &p); err != nil {
 		return fmt.Errorf("read step %s: %w", s.ID, err)
 	}
-	m, err := manifest.Take(ctx, p.Set.Path, manifest.Options{})
+	l := layout.Detect(p.Set.Path)
+	m, err := l.Take(ctx, manifest.Options{})
 	if err != nil {
 		return err
 	}
-	if m.Root() != p.Root {
-		return fault.New(fault.Conflict, "%s is not the verified version: its root digest is %s", artifact.Quote(p.Set.Path), m.Root())
+	if view, _ := l.View(m); view.Root() != p.Root {
+		return fault.New(fault.Conflict, "%s is not the verified version: its root digest is %s", artifact.Quote(p.Set.Path), view.Root())
 	}
 	return r.Baselines.Save(ctx, p.Set, m, r.Now(), r.Actor)
 }
@@ -133,35 +158,60 @@ func (r *Record) Observe(ctx context.Context, s action.Step) (action.Observation
 	if err != nil {
 		return action.Observation{}, err
 	}
-	done, detail, err := holds(state, s)
+	o, err := observe(state, s)
 	if err != nil {
 		return action.Observation{}, fmt.Errorf("read step %s: %w", s.ID, err)
 	}
-	o := action.Observation{Outcome: action.NotDone, Detail: detail, At: r.Now()}
-	if done {
-		o.Outcome = action.Done
-	}
+	o.At = r.Now()
 	return o, nil
 }
 
-func holds(state *trust.State, s action.Step) (done bool, detail string, err error) {
+func observe(state *trust.State, s action.Step) (action.Observation, error) {
 	switch s.Kind {
-	case kindDeny, kindLift:
-		var d trust.Denial
-		err = json.Unmarshal(s.Params, &d)
-		_, listed := state.Denied(d.Subject, d.Value)
-		return listed == (s.Kind == kindDeny), fmt.Sprintf("on the deny-list: %t", listed), err
+	case kindDeny:
+		return observeAs(s, func(d trust.Denial) action.Observation {
+			_, listed := state.Denied(d.Subject, d.Value)
+			return saw(listed, "on the deny-list: %t", listed)
+		})
+	case kindLift:
+		return observeAs(s, func(l lift) action.Observation {
+			d, listed := state.Denied(l.Subject, l.Value)
+			if listed && d.Body.Incident != l.Incident {
+				return saw(true, "on the deny-list for another reason, where it stays: %s", artifact.Quote(cmp.Or(d.Body.Incident, d.Body.Reason)))
+			}
+			return saw(!listed, "on the deny-list: %t", listed)
+		})
 	case kindBaseline:
-		var p newBaseline
-		err = json.Unmarshal(s.Params, &p)
-		now, _ := state.Baseline(p.Set.Model)
-		return now.Body.Root == p.Root && now.Body.Voucher == p.Set.Voucher, "the baseline's root digest is " + now.Body.Root.String(), err
+		return observeAs(s, func(p newBaseline) action.Observation {
+			now, _ := state.Baseline(p.Set.Model)
+			return saw(p.holds(now.Body), "the baseline's root digest is %s", now.Body.Root)
+		})
 	case kindReturn:
-		var b trust.BaselineSet
-		err = json.Unmarshal(s.Params, &b)
-		now, _ := state.Baseline(b.Model)
-		return now.Body.Document == b.Document, "the baseline's document is " + now.Body.Document.String(), err
+		return observeAs(s, func(f former) action.Observation {
+			now, _ := state.Baseline(f.Model)
+			o := saw(now.Body == f.BaselineSet, "the baseline's document is %s", now.Body.Document)
+			if o.Outcome == action.NotDone && !f.Set.holds(now.Body) {
+				o.Outcome = action.Diverged
+			}
+			return o
+		})
 	default:
-		return false, "", fmt.Errorf("unknown kind %.40q", s.Kind)
+		return action.Observation{}, fmt.Errorf("unknown kind %.40q", s.Kind)
 	}
+}
+
+func observeAs[T any](s action.Step, look func(T) action.Observation) (action.Observation, error) {
+	var p T
+	if err := json.Unmarshal(s.Params, &p); err != nil {
+		return action.Observation{}, err
+	}
+	return look(p), nil
+}
+
+func saw(done bool, format string, args ...any) action.Observation {
+	o := action.Observation{Outcome: action.NotDone, Detail: fmt.Sprintf(format, args...)}
+	if done {
+		o.Outcome = action.Done
+	}
+	return o
 }

@@ -72,7 +72,7 @@ func (r *Responder) Apply(ctx context.Context, plan action.Plan, extra ...eviden
 		if err != nil {
 			return err
 		}
-		if err := r.pass(ctx, inc, plan); err != nil {
+		if err := r.pass(ctx, inc, plan, Gates()); err != nil {
 			return err
 		}
 		drafts := append([]evidence.Draft{
@@ -103,6 +103,9 @@ func (r *Responder) Resume(ctx context.Context, id string) ([]artifact.Digest, e
 				continue
 			}
 			resumed = append(resumed, inc.Plans[n].Hash)
+			if err := r.pass(ctx, inc, planOf(inc, n), resumeGates()); err != nil {
+				return err
+			}
 			if err := r.run(ctx, id, inc.Plans[n].Hash); err != nil {
 				return err
 			}
@@ -110,6 +113,16 @@ func (r *Responder) Resume(ctx context.Context, id string) ([]artifact.Digest, e
 		return nil
 	})
 	return resumed, err
+}
+
+// planOf returns the plan that a state was folded from, as far as gates ask.
+func planOf(inc *incident.Incident, n int) action.Plan {
+	p := &inc.Plans[n]
+	plan := action.Plan{Incident: inc.ID, Action: p.Action, Model: p.Model, Target: p.Target}
+	for _, s := range p.Steps {
+		plan.Steps = append(plan.Steps, s.Step)
+	}
+	return plan
 }
 
 func resumable(inc *incident.Incident, n int) bool {

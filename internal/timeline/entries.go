@@ -102,6 +102,16 @@ var tellers = map[string]func(*teller, evidence.Entry, *Event) error{
 		e.Description = fmt.Sprintf("Scope of model %s assessed: %d places looked at, %d affected, %d of them because they could not be read; first bad %s (%s).",
 			quote(b.Model), len(b.Places), b.Affected(), b.Unknown(), b.FirstBad.UTC().Format(time.RFC3339), quote(b.FirstBadSource))
 	}),
+	incident.KindMessageApproved: tell(func(_ *teller, e *Event, b incident.MessageApproved) {
+		e.Description = fmt.Sprintf("Message %s number %d approved by %s.", quote(b.Template), b.Number, quote(b.By))
+	}),
+	incident.KindMessageSent: tell(func(_ *teller, e *Event, b incident.MessageSent) {
+		e.Description = fmt.Sprintf("Message %s number %d sent to %s%s%s.",
+			quote(b.Template), b.Number, recipients(b.Recipients), over(b.Channel), because(b.Receipt))
+	}),
+	incident.KindMessageAcknowledged: tell(func(_ *teller, e *Event, b incident.MessageAcknowledged) {
+		e.Description = fmt.Sprintf("Message %s number %d acknowledged by %s%s.", quote(b.Template), b.Number, quote(b.By), because(b.Receipt))
+	}),
 	incident.KindClosed: tell(func(_ *teller, e *Event, b incident.Closed) {
 		e.Description = fmt.Sprintf("Incident closed%s.", because(b.Resolution))
 	}),
@@ -216,6 +226,20 @@ func list(names []string) string {
 	return strings.Join(quoted, ", ")
 }
 
+func recipients(names []string) string {
+	if len(names) == 0 {
+		return "nobody named"
+	}
+	return list(names)
+}
+
+func over(channel string) string {
+	if channel == "" {
+		return ""
+	}
+	return " over " + quote(channel)
+}
+
 func because(reason string) string {
 	if reason == "" {
 		return ""
@@ -226,6 +250,10 @@ func because(reason string) string {
 func lacking(missing []string) string {
 	if len(missing) == 0 {
 		return ""
+	}
+	const shown = 3 // the item itself names all of them
+	if len(missing) > shown {
+		return fmt.Sprintf("; incomplete, lacks %s and %d more", list(missing[:shown]), len(missing)-shown)
 	}
 	return "; incomplete, lacks " + list(missing)
 }

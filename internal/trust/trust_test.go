@@ -156,7 +156,9 @@ func TestDenialsAreOldestFirst(t *testing.T) {
 
 func TestVouchedFor(t *testing.T) {
 	root := digest("version")
-	vouch := func(how trust.Vouching, day int) told { return told{trust.KindVouched, trust.Vouch{root, how, "w"}, day} }
+	vouch := func(how trust.Vouching, day int) told {
+		return told{trust.KindVouched, trust.Vouch{root, how, "w"}, day}
+	}
 	other := told{trust.KindVouched, trust.Vouch{digest("other"), trust.Signed, "w"}, 0}
 	tests := []struct {
 		name  string
@@ -199,7 +201,9 @@ func TestNothingIsVouchedForWithoutADigest(t *testing.T) {
 
 func TestSignedSince(t *testing.T) {
 	root := digest("version")
-	vouch := func(how trust.Vouching, day int) told { return told{trust.KindVouched, trust.Vouch{root, how, "w"}, day} }
+	vouch := func(how trust.Vouching, day int) told {
+		return told{trust.KindVouched, trust.Vouch{root, how, "w"}, day}
+	}
 	s := fold(t, vouch(trust.Verified, 1), vouch(trust.Signed, 12), vouch(trust.Signed, 11))
 	if v, ok := s.SignedSince(root); !ok || !v.Time.Equal(day(11)) {
 		t.Errorf("signed since %v, %v", v, ok)

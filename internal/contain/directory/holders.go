@@ -40,7 +40,7 @@ func (h Holders) String() string {
 		text = "still open in " + strings.Join(h.Processes, ", ")
 	}
 	if h.Unseen > 0 {
-		text += fmt.Sprintf("; could not look into %d processes", h.Unseen)
+		text += fmt.Sprintf("; processes that could not be looked into: %d", h.Unseen)
 	}
 	return text
 }
