@@ -64,6 +64,7 @@ var rows = []row{
 	{"internal/investigate", "internal/artifact internal/fault internal/finding internal/fsop internal/incident internal/manifest internal/oms internal/sniff", ""},
 	{"internal/assess", "internal/artifact internal/baseline internal/evidence internal/fault internal/fsop internal/incident internal/layout internal/manifest internal/trust", ""},
 	{"internal/bundle", "internal/artifact internal/evidence internal/fault internal/incident", "filippo.io/age"},
+	{"internal/scope", "internal/artifact internal/fsop internal/incident internal/manifest", ""},
 	{"internal/knowngood", "internal/artifact internal/fault internal/manifest internal/oms internal/trust", ""},
 	{"internal/respond", "internal/action internal/artifact internal/baseline internal/evidence internal/fault internal/incident internal/layout internal/manifest internal/trust", ""},
 	{"internal/timeline", "internal/action internal/artifact internal/evidence internal/finding internal/incident internal/indicator", ""},
