@@ -85,6 +85,8 @@ func printReport(p *printer, r *check.Report) {
 			p.printf("            no baseline\n")
 		case b.Trusted:
 			p.printf("            baseline of %s, vouched for by %s %s\n", stamp(b.Established), b.Voucher, artifact.Quote(b.Who))
+		case b.Revoked != "":
+			p.printf("            baseline of %s, which nobody vouches for any more: %s\n", stamp(b.Established), oneLine(b.Revoked))
 		default:
 			p.printf("            baseline of %s, which nobody vouches for (first use)\n", stamp(b.Established))
 		}
