@@ -57,6 +57,7 @@ type Config struct {
 	Trust   Trust        // trust
 	Python  pyenv.Config // python
 	Alerts  Alerts       // alerts
+	Hashing Hashing      // hashing
 	// Secrets are the names, never the values, of the secrets that are
 	// reachable from the inference pipeline (secrets_to_rotate).
 	Secrets []string
@@ -98,7 +99,32 @@ type Trust struct {
 	PublicKeys []string
 	// CertificateChains are files of certificates (certificate_chains).
 	CertificateChains []string
+	// Identities sign with the sigstore method (identities).
+	Identities []Identity
+	// TrustedRoot is the file that says which Sigstore instance vouches for
+	// the identities, and which authorities for times, or "" (trusted_root).
+	TrustedRoot string
 }
+
+// DefaultFullHashAge is the time between two checks that hash everything.
+const DefaultFullHashAge = 24 * time.Hour
+
+// Hashing says how models are read.
+type Hashing struct {
+	// Workers is how many files are read at the same time; 0 leaves it to the
+	// program (workers).
+	Workers int
+	// Rate is the most bytes read in a second; 0 is no limit (rate).
+	Rate int64
+	// FullAge is how old the last full SHA-256 of a model may get before it is
+	// computed again instead of comparing blocks; 0 is always
+	// (full_hash_age).
+	FullAge time.Duration
+}
+
+// Identity is who may sign with the sigstore method: exactly this identity
+// (identity), vouched for by exactly this OpenID Connect issuer (issuer).
+type Identity struct{ Name, Issuer string }
 
 // Alerts says what is worth an alert.
 type Alerts struct {
@@ -141,7 +167,7 @@ func Parse(name string, r io.Reader) (*Config, error) {
 	in := &reader{name: artifact.Quote(name), dir: filepath.Dir(path)}
 	c := &Config{
 		Path: path, CheckInterval: DefaultCheckInterval, DriftThreshold: drift.DefaultThreshold,
-		Alerts: Alerts{MinSeverity: finding.Medium},
+		Alerts: Alerts{MinSeverity: finding.Medium}, Hashing: Hashing{FullAge: DefaultFullHashAge},
 	}
 	if root := in.root(data); root != nil {
 		in.file(root, c)

@@ -41,6 +41,7 @@ func (r *reader) file(n *yaml.Node, c *Config) {
 		"trust":                    func(n *yaml.Node, at string) { c.Trust = r.trust(n, at) },
 		"python":                   func(n *yaml.Node, at string) { c.Python = r.python(n, at) },
 		"alerts":                   func(n *yaml.Node, at string) { r.alerts(n, at, &c.Alerts) },
+		"hashing":                  func(n *yaml.Node, at string) { r.hashing(n, at, &c.Hashing) },
 		"secrets_to_rotate":        func(n *yaml.Node, at string) { c.Secrets = r.secrets(n, at) },
 		"templates":                func(n *yaml.Node, at string) { c.Templates = r.path(n, at) },
 		"playbook":                 func(n *yaml.Node, at string) { c.Playbook = r.path(n, at) },
@@ -167,12 +168,34 @@ func (r *reader) dependencies(n *yaml.Node, at string) map[string]string {
 
 func (r *reader) trust(n *yaml.Node, at string) Trust {
 	var t Trust
+	before := len(r.mistakes)
 	r.mapping(n, at, map[string]field{
 		"require_signed":     func(n *yaml.Node, at string) { t.RequireSigned = r.boolean(n, at) },
 		"public_keys":        func(n *yaml.Node, at string) { t.PublicKeys = r.paths(n, at) },
 		"certificate_chains": func(n *yaml.Node, at string) { t.CertificateChains = r.paths(n, at) },
+		"identities": func(n *yaml.Node, at string) {
+			r.list(n, at, func(n *yaml.Node, at string) { t.Identities = append(t.Identities, r.identity(n, at)) })
+		},
+		"trusted_root": func(n *yaml.Node, at string) { t.TrustedRoot = r.path(n, at) },
 	})
+	if len(r.mistakes) == before && len(t.Identities) > 0 && t.TrustedRoot == "" {
+		r.wrong(n.Line, at, "identities need a trusted_root: the file that says which authorities vouch for them")
+	}
 	return t
+}
+
+// identity reads who may sign. Half of it would trust far too many.
+func (r *reader) identity(n *yaml.Node, at string) Identity {
+	var id Identity
+	before := len(r.mistakes)
+	r.mapping(n, at, map[string]field{
+		"identity": func(n *yaml.Node, at string) { id.Name = r.text(n, at) },
+		"issuer":   func(n *yaml.Node, at string) { id.Issuer = r.text(n, at) },
+	})
+	if len(r.mistakes) == before && (id.Name == "" || id.Issuer == "") {
+		r.wrong(n.Line, at, "needs both identity and issuer")
+	}
+	return id
 }
 
 func (r *reader) python(n *yaml.Node, at string) pyenv.Config {
@@ -213,6 +236,45 @@ func (r *reader) clocks(n *yaml.Node, at string) Clocks {
 		"file":     func(n *yaml.Node, at string) { c.File = r.path(n, at) },
 	})
 	return c
+}
+
+// The bounds of hashing. A rate that is too low never gets to the end of a
+// model, and an age that is too high never notices.
+const (
+	maxWorkers = 64
+	minRate    = 1 << 20
+	maxFullAge = 30 * 24 * time.Hour
+)
+
+func (r *reader) hashing(n *yaml.Node, at string, h *Hashing) {
+	r.mapping(n, at, map[string]field{
+		"workers": func(n *yaml.Node, at string) { h.Workers = int(r.whole(n, at, 1, maxWorkers)) },
+		"rate":    func(n *yaml.Node, at string) { h.Rate = r.whole(n, at, minRate, 1<<50) },
+		"full_hash_age": func(n *yaml.Node, at string) {
+			if !r.scalar(n, at, "a time such as 24h", "!!str") {
+				return
+			}
+			age, err := time.ParseDuration(n.Value)
+			if err != nil || age < 0 || age > maxFullAge {
+				r.wrong(n.Line, at, "want a time from 0s to %.0fh, as 24h", maxFullAge.Hours())
+				return
+			}
+			h.FullAge = age
+		},
+	})
+}
+
+// whole reads a whole number between two bounds.
+func (r *reader) whole(n *yaml.Node, at string, least, most int64) int64 {
+	f, ok := r.number(n, at)
+	switch {
+	case !ok:
+	case f != math.Trunc(f) || f < float64(least) || f > float64(most):
+		r.wrong(n.Line, at, "want a whole number from %d to %d", least, most)
+	default:
+		return int64(f)
+	}
+	return 0
 }
 
 // secrets reads names of secrets. Whoever writes a value here by mistake must
