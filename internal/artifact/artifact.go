@@ -63,6 +63,28 @@ type File struct {
 	Digest  Digest      `json:"sha256,omitzero"`
 	// Target is where a symbolic link points, as written in the link.
 	Target string `json:"target,omitempty"`
+	// Attributes is nil where the system has none or they were not looked at.
+	Attributes *Attributes `json:"attributes,omitempty"`
+}
+
+// Attributes are what a file system keeps of a path beside its content. The
+// inode number is not among them: a restored file has another.
+type Attributes struct {
+	UID uint32 `json:"uid"`
+	GID uint32 `json:"gid"`
+	// Links is the number of names a regular file has. Whoever holds one of
+	// them outside the model can write through it.
+	Links uint64 `json:"links,omitempty"`
+	// Extended are the extended attributes of a regular file that could be
+	// read, sorted by name.
+	Extended []Extended `json:"xattrs,omitempty"`
+}
+
+// Extended is an extended attribute. Name is quoted in Go syntax where it is
+// not UTF-8.
+type Extended struct {
+	Name  string `json:"name"`
+	Value Digest `json:"sha256"`
 }
 
 // printable reports whether r may reach a terminal as it is. Beyond control

@@ -17,6 +17,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/incident"
+	"github.com/weightwarden/weightwarden/internal/layout"
 	"github.com/weightwarden/weightwarden/internal/manifest"
 	"github.com/weightwarden/weightwarden/internal/trust"
 )
@@ -114,11 +115,13 @@ func (a *Assessor) progress(what string) {
 // evidence counts as sealed when all of them are in the vault.
 func (a *Assessor) model(ctx context.Context, m artifact.Model, base *baseline.Baseline, state *trust.State, result *incident.Assessed) error {
 	a.progress("manifest")
-	now, err := manifest.Take(ctx, m.Path, manifest.Options{})
+	l := layout.Detect(m.Path)
+	now, err := l.Take(ctx, manifest.Options{})
 	if err != nil {
 		result.Reason = err.Error()
 		return a.gap(ctx, result, evidence.Gap{Type: "manifest", Name: m.ID, Origin: m.Path, Reason: err.Error()})
 	}
+	m.Path = l.Source() // what the manifest's paths are relative to
 	result.Root = now.Root()
 	item := evidence.Item{Type: "manifest", Name: m.ID, Origin: m.Path}
 	for _, p := range now.Problems {

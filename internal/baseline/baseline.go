@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,11 +26,19 @@ type Baseline struct {
 	Voucher     trust.Voucher
 	Who         string
 	Root        artifact.Digest
-	Manifest    *manifest.Manifest
+	// Key and Signed are those of [trust.BaselineSet].
+	Key    string
+	Signed artifact.Digest
+	// Revoked says why nobody vouches for it any more, if so.
+	Revoked  string
+	Manifest *manifest.Manifest
 }
 
-// Trusted reports whether somebody vouches for the baseline.
-func (b *Baseline) Trusted() bool { return trust.BaselineSet{Voucher: b.Voucher}.Trusted() }
+// Trusted reports whether somebody vouches for the baseline, and is not on the
+// deny-list.
+func (b *Baseline) Trusted() bool {
+	return b.Revoked == "" && trust.BaselineSet{Voucher: b.Voucher}.Trusted()
+}
 
 // Documents keeps signed documents.
 type Documents interface {
@@ -72,7 +81,27 @@ func (s Store) Load(ctx context.Context, state *trust.State, model string) (*Bas
 		return nil, fault.New(fault.NotFound, "model %s has no baseline", artifact.Quote(model)).
 			WithHint("take one: weightwarden baseline create %s", model)
 	}
-	return s.open(ctx, set)
+	b, err := s.open(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	b.Revoked = state.Revoked(set.Body)
+	if d, denied := state.DeniedAmong(b.Root, b.Manifest.Files); denied && b.Revoked == "" {
+		b.Revoked = d.Body.String()
+	}
+	return b, nil
+}
+
+// Past returns a baseline of the model's history: the newest whose root digest
+// begins with the digits given. It fails like [Store.Load].
+func (s Store) Past(ctx context.Context, state *trust.State, model, root string) (*Baseline, error) {
+	for _, set := range slices.Backward(state.Baselines[model]) {
+		if root != "" && strings.HasPrefix(set.Body.Root.String(), root) {
+			return s.open(ctx, set)
+		}
+	}
+	return nil, fault.New(fault.NotFound, "model %s had no baseline with a root digest that begins with %s",
+		artifact.Quote(model), artifact.Quote(root)).WithHint("see them all: weightwarden baseline show %s", model)
 }
 
 func (s Store) open(ctx context.Context, set trust.At[trust.BaselineSet]) (*Baseline, error) {
@@ -95,7 +124,7 @@ func (s Store) open(ctx context.Context, set trust.At[trust.BaselineSet]) (*Base
 	}
 	return &Baseline{
 		Model: body.Model, Path: body.Path, Established: set.Time, Voucher: body.Voucher, Who: body.Who,
-		Root: body.Root, Manifest: m,
+		Root: body.Root, Key: body.Key, Signed: body.Signed, Manifest: m,
 	}, nil
 }
 

@@ -16,6 +16,7 @@ func Compare(b *Baseline, now *manifest.Manifest, at time.Time) []indicator.Indi
 	for _, c := range manifest.Compare(b.Manifest, now) {
 		out = append(out, changed(b.Model, c, at))
 	}
+	out = append(out, attributes(b, now, at)...)
 	return append(out, Problems(b.Model, now, at)...)
 }
 

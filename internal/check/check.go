@@ -19,6 +19,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/indicator"
+	"github.com/weightwarden/weightwarden/internal/layout"
 	"github.com/weightwarden/weightwarden/internal/manifest"
 	"github.com/weightwarden/weightwarden/internal/oms"
 	"github.com/weightwarden/weightwarden/internal/trust"
@@ -74,7 +75,8 @@ const (
 	// Tampered means that the model is not what its baseline says, or that
 	// it is on the deny-list.
 	Tampered Verdict = "tampered"
-	// Untrusted means that a signature was required and is not there.
+	// Untrusted means that a signature was required and is not there, that
+	// one does not verify, or that who vouches is on the deny-list.
 	Untrusted Verdict = "untrusted"
 	// Error means that the model, or a part of it, could not be looked at.
 	Error Verdict = "error"
@@ -90,6 +92,8 @@ type Model struct {
 	Verdict  Verdict       `json:"verdict"`
 	Root     string        `json:"root_digest,omitempty"`
 	Baseline *BaselineInfo `json:"baseline"`
+	// Layout is nil when the model could not be looked at.
+	Layout *layout.Report `json:"layout"`
 }
 
 // BaselineInfo is what the model was compared with.
@@ -99,6 +103,8 @@ type BaselineInfo struct {
 	Who         string        `json:"who,omitempty"`
 	Root        string        `json:"root_digest"`
 	Established time.Time     `json:"established"`
+	// Revoked says why nobody vouches for it any more, if so.
+	Revoked string `json:"revoked,omitempty"`
 }
 
 // Run carries out one cycle over the models named in only, or over all of
@@ -191,7 +197,7 @@ func (r *Report) Outcome(failOn finding.Severity) (found, untrusted, incomplete 
 // model checks one model. Its trouble is in the indicators.
 func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Model, []indicator.Indicator) {
 	m := Model{ID: t.ID, Path: t.Path, Critical: t.Critical}
-	now, err := manifest.Take(ctx, t.Path, c.options(t.ID))
+	o, err := c.observe(ctx, t.Model)
 	if err != nil {
 		missing := fault.KindOf(err) == fault.NotFound
 		m.Verdict = Error
@@ -202,26 +208,30 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 		return m, []indicator.Indicator{indicator.New(typ, t.ID, c.Now(), err.Error(),
 			map[string]any{"model_id": t.ID, "path": t.Path}, t.Path)}
 	}
-	m.Files, m.Bytes, m.Root = now.Regular(), now.Bytes(), now.Root().String()
+	now := o.now
+	m.Files, m.Bytes, m.Root, m.Layout = now.Regular(), now.Bytes(), now.Root().String(), o.layout
 	if state == nil {
 		m.Verdict = Error // the record that would say what it should be was altered
 		return m, baseline.Problems(t.ID, now, c.Now())
 	}
-	found := c.denied(state, t, now)
+	found := append(c.denied(state, t, now), c.deniedSigner(state, o)...)
 	base, err := c.Baselines.Load(ctx, state, t.ID)
 	switch {
 	case err == nil:
 		m.Baseline = info(base)
 		found = append(found, c.deniedVoucher(state, base)...)
 		found = append(found, c.compare(base, now)...)
+		found = withoutRepeats(found, c.signed(state, base, o))
+		found = withoutRepeats(found, c.structure(o, base.Trusted()))
 		m.Verdict = verdict(found, Clean)
 	case errors.Is(err, baseline.ErrAltered):
 		found = append(found, indicator.New(indicator.BaselineAltered, t.ID, c.Now(), err.Error(),
 			map[string]any{"model_id": t.ID}))
+		found = append(found, c.structure(o, false)...)
 		m.Verdict = verdict(found, Tampered)
 	case fault.KindOf(err) == fault.NotFound:
 		var first []indicator.Indicator
-		m.Baseline, first = c.firstUse(ctx, t, now)
+		m.Baseline, first = c.firstUse(ctx, state, o, len(found) > 0)
 		found = append(found, first...)
 		m.Verdict = verdict(found, Unverified)
 	default:
@@ -246,7 +256,7 @@ func verdict(found []indicator.Indicator, otherwise Verdict) Verdict {
 		switch {
 		case i.Class() == indicator.Found:
 			return Tampered
-		case i.Type == indicator.BaselineRefused:
+		case i.Class() == indicator.Trust && i.Severity >= finding.High:
 			worst = Untrusted
 		case i.Class() == indicator.Incomplete && worst != Untrusted:
 			worst = Error
@@ -258,6 +268,10 @@ func verdict(found []indicator.Indicator, otherwise Verdict) Verdict {
 func (c *Checker) compare(base *baseline.Baseline, now *manifest.Manifest) []indicator.Indicator {
 	found := baseline.Compare(base, now, c.Now())
 	switch {
+	case base.Revoked != "":
+		found = append(found, indicator.New(indicator.BaselineRevoked, base.Model, c.Now(),
+			"nobody vouches for the baseline any more: "+base.Revoked,
+			map[string]any{"model_id": base.Model, "voucher": string(base.Voucher), "who": base.Who, "reason": base.Revoked}, base.Revoked))
 	case !base.Trusted() && c.RequireSigned:
 		found = append(found, indicator.New(indicator.BaselineRefused, base.Model, c.Now(),
 			"the policy requires a signature, and the baseline was taken on first use",
@@ -279,7 +293,7 @@ func unverified(model string, at time.Time) indicator.Indicator {
 }
 
 func info(b *baseline.Baseline) *BaselineInfo {
-	return &BaselineInfo{Trusted: b.Trusted(), Voucher: b.Voucher, Who: b.Who, Root: b.Root.String(), Established: b.Established}
+	return &BaselineInfo{Trusted: b.Trusted(), Voucher: b.Voucher, Who: b.Who, Root: b.Root.String(), Established: b.Established, Revoked: b.Revoked}
 }
 
 // denied looks the model up in the deny-list.

@@ -7,99 +7,66 @@ import (
 	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/indicator"
-	"github.com/weightwarden/weightwarden/internal/manifest"
+	"github.com/weightwarden/weightwarden/internal/layout"
 	"github.com/weightwarden/weightwarden/internal/oms"
 	"github.com/weightwarden/weightwarden/internal/trust"
 )
 
 // firstUse takes the baseline of a model that has none: vouched for by its
-// signature where that verifies, else by nobody, which it says.
-func (c *Checker) firstUse(ctx context.Context, t Target, now *manifest.Manifest) (*BaselineInfo, []indicator.Indicator) {
-	if problems := baseline.Problems(t.ID, now, c.Now()); len(problems) > 0 {
-		return nil, problems
+// signature where that verifies, else by nobody, which it says. None is taken
+// of a model that shows by itself that it was tampered with, by its signature
+// or by the hashes that name its content, nor of one on the deny-list.
+func (c *Checker) firstUse(ctx context.Context, state *trust.State, o *observation, denied bool) (*BaselineInfo, []indicator.Indicator) {
+	id := o.model.ID
+	set, signature := o.vouch(state)
+	found := append(baseline.Problems(id, o.now, c.Now()), c.structure(o, set.Trusted())...)
+	if r := o.signature; r != nil && r.Method != "" && r.Verdict == oms.Tampered {
+		found = withoutRepeats(found, c.contradicted(o))
+	} else if r != nil && r.Method != "" && r.Verdict != oms.Verified {
+		found = append(found, c.untrustedSignature(o))
 	}
-	set, signature := c.Vouch(ctx, t.Model, now)
+	if len(o.now.Problems) > 0 || o.selfEvident() || denied {
+		return nil, found
+	}
 	if c.RequireSigned && set.Voucher != trust.BySignature {
-		return nil, []indicator.Indicator{indicator.New(indicator.BaselineRefused, t.ID, c.Now(),
+		return nil, append(found, indicator.New(indicator.BaselineRefused, id, c.Now(),
 			"the policy requires a signature before a baseline is taken: "+signature,
-			map[string]any{"model_id": t.ID, "signature": signature})}
+			map[string]any{"model_id": id, "signature": signature}))
 	}
 	at := c.Now()
-	if err := c.Baselines.Save(ctx, set, now, at, c.Actor); err != nil {
-		return nil, []indicator.Indicator{indicator.New(indicator.CheckFailed, t.ID, at, err.Error(), map[string]any{"model_id": t.ID})}
+	if err := c.Baselines.Save(ctx, set, o.now, at, c.Actor); err != nil {
+		return nil, append(found, indicator.New(indicator.CheckFailed, id, at, err.Error(), map[string]any{"model_id": id}))
 	}
-	found := []indicator.Indicator{}
 	if !set.Trusted() {
-		found = append(found, unverified(t.ID, at))
+		found = append(found, unverified(id, at))
 	}
-	return &BaselineInfo{Trusted: set.Trusted(), Voucher: set.Voucher, Who: set.Who, Root: now.Root().String(), Established: at.UTC()}, found
+	return &BaselineInfo{Trusted: set.Trusted(), Voucher: set.Voucher, Who: set.Who, Root: o.now.Root().String(), Established: at.UTC()}, found
 }
 
-// Vouch says who vouches for a model as it is: its signer when its signature
-// verifies under the configured trust and covers every file, else nobody. The
-// text says what came of the signature.
-func (c *Checker) Vouch(ctx context.Context, m artifact.Model, now *manifest.Manifest) (trust.BaselineSet, string) {
-	set := trust.BaselineSet{Model: m.ID, Path: m.Path, Voucher: trust.FirstUse}
-	r, err := oms.Verify(ctx, m.Path, oms.VerifyOptions{Trust: c.Trust, Now: c.Now()})
-	switch {
-	case err != nil:
-		return set, err.Error()
-	case r.Verdict != oms.Verified:
-		return set, "signature " + string(r.Verdict) + reasons(r)
-	case len(r.Uncovered) > 0:
-		return set, "the signature does not cover " + artifact.Quote(r.Uncovered[0])
-	case !sameFiles(r.Covered, now.Files):
-		return set, "the model changed between two looks"
-	}
-	if reason := c.deniedKey(ctx, r.KeyHint); reason != "" {
-		return set, reason
-	}
-	set.Voucher, set.Who, set.Reason = trust.BySignature, r.Signer, "signature verified on first use"
-	return set, "verified"
-}
-
-// deniedKey says why the signer with the hint does not count, or "".
-func (c *Checker) deniedKey(ctx context.Context, hint string) string {
-	state, err := c.state(ctx)
-	if err != nil {
-		return "the deny-list could not be read: " + err.Error()
-	}
-	if d, ok := state.Denied(trust.Key, hint); ok {
-		return "its signer is on the deny-list: " + artifact.Quote(d.Body.Reason)
-	}
-	return ""
-}
-
-func reasons(r *oms.Result) string {
-	if len(r.Reasons) == 0 {
-		return ""
-	}
-	return ": " + r.Reasons[0]
-}
-
-// sameFiles reports whether every covered file is in the manifest as the
-// signature has it.
-func sameFiles(covered, files []artifact.File) bool {
-	byPath := make(map[string]artifact.Digest, len(files))
-	for _, f := range files {
-		byPath[f.Path] = f.Digest
-	}
-	for _, f := range covered {
-		if d, ok := byPath[f.Path]; !ok || !f.Digest.IsZero() && d != f.Digest && f.Digest.Algorithm() == artifact.SHA256 {
-			return false
-		}
-	}
-	return true
+// selfEvident reports whether the model shows without any baseline that it was
+// tampered with.
+func (o *observation) selfEvident() bool {
+	return !o.layout.Sound() || o.signature != nil && o.signature.Verdict == oms.Tampered
 }
 
 // TakeBaseline makes the model as it is now the baseline. With a person's
 // name in who, that person vouches for it; else its signature does, or nobody.
+// Nobody can vouch for content that contradicts its own name: that is a
+// Refused fault.
 func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reason string) (*BaselineInfo, error) {
-	now, err := manifest.Take(ctx, m.Path, c.options(m.ID))
+	state, err := c.state(ctx)
 	if err != nil {
 		return nil, err
 	}
-	set, signature := c.Vouch(ctx, m, now)
+	o, err := c.observe(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	if !o.layout.Sound() {
+		return nil, fault.New(fault.Refused, "take baseline of %s: the %s contradicts itself: %s", artifact.Quote(m.ID), o.layout.Kind, firstTrouble(o)).
+			WithHint("download it again, or copy the files out of it if they have to differ; all of it: weightwarden verify %s", artifact.Quote(m.Path))
+	}
+	set, signature := o.vouch(state)
 	if who != "" && set.Voucher != trust.BySignature {
 		set.Voucher, set.Who = trust.ByPerson, who
 	}
@@ -111,8 +78,20 @@ func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reaso
 			WithHint("sign the model (weightwarden sign), or name the key under trust.public_keys")
 	}
 	at := c.Now()
-	if err := c.Baselines.Save(ctx, set, now, at, c.Actor); err != nil {
+	if err := c.Baselines.Save(ctx, set, o.now, at, c.Actor); err != nil {
 		return nil, err
 	}
-	return &BaselineInfo{Trusted: set.Trusted(), Voucher: set.Voucher, Who: set.Who, Root: now.Root().String(), Established: at.UTC()}, nil
+	return &BaselineInfo{Trusted: set.Trusted(), Voucher: set.Voucher, Who: set.Who, Root: o.now.Root().String(), Established: at.UTC()}, nil
+}
+
+func firstTrouble(o *observation) string {
+	for _, m := range o.layout.Mismatches {
+		return artifact.Quote(m.File) + ": " + m.Reason
+	}
+	for _, p := range o.layout.Problems {
+		if p.Class == layout.Contradiction {
+			return artifact.Quote(p.Path) + ": " + p.Reason
+		}
+	}
+	return ""
 }

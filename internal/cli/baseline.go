@@ -10,7 +10,6 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/check"
-	"github.com/weightwarden/weightwarden/internal/manifest"
 	"github.com/weightwarden/weightwarden/internal/trust"
 )
 
@@ -102,14 +101,17 @@ type history struct {
 	Root        string        `json:"root_digest"`
 	Established string        `json:"established"`
 	By          string        `json:"by"`
+	// Revoked says why nobody vouches for it any more, if so.
+	Revoked string `json:"revoked,omitempty"`
 }
 
 func histories(state *trust.State, model string) []history {
 	var out []history
 	list := state.Baselines[model]
 	for n, b := range list {
+		revoked := state.Revoked(b.Body)
 		out = append(out, history{
-			Model: model, Path: b.Body.Path, Current: n == len(list)-1, Trusted: b.Body.Trusted(), Voucher: b.Body.Voucher,
+			Model: model, Path: b.Body.Path, Current: n == len(list)-1, Trusted: b.Body.Trusted() && revoked == "", Revoked: revoked, Voucher: b.Body.Voucher,
 			Who: b.Body.Who, Reason: b.Body.Reason, Root: b.Body.Root.String(), Established: stamp(b.Time), By: b.By,
 		})
 	}
@@ -125,6 +127,9 @@ func printHistory(p *printer, list []history) {
 		p.printf("%s %s  %s  root %s  %s %s", mark, artifact.Quote(h.Model), h.Established, short(h.Root), h.Voucher, artifact.Quote(h.Who))
 		if h.Reason != "" {
 			p.printf("  (%s)", artifact.Quote(h.Reason))
+		}
+		if h.Revoked != "" {
+			p.printf("  revoked: %s", oneLine(h.Revoked))
 		}
 		p.printf("\n")
 	}
@@ -190,45 +195,4 @@ func (s *session) loadBaseline(ctx context.Context, id string) (*baseline.Baseli
 	}
 	b, err := s.baselines().Load(ctx, state, id)
 	return b, state, err
-}
-
-func newBaselineDiff(g *globals) *cobra.Command {
-	return &cobra.Command{
-		Use: "diff MODEL", Short: "What differs between the model and its baseline", Args: cobra.ExactArgs(1),
-		Example: "  weightwarden --config config.yaml baseline diff sentiment-model-v2.1",
-		Long:    "Compares the model as it is now with its baseline. Exit code 1 when anything differs.",
-		RunE:    func(cmd *cobra.Command, args []string) error { return runBaselineDiff(cmd.Context(), g, args[0]) },
-	}
-}
-
-func runBaselineDiff(ctx context.Context, g *globals, id string) error {
-	return g.with(ctx, func(s *session) error {
-		m, err := s.model(id)
-		if err != nil {
-			return err
-		}
-		b, _, err := s.loadBaseline(ctx, id)
-		if err != nil {
-			return err
-		}
-		now, err := manifest.Take(ctx, m.Path, manifest.Options{})
-		if err != nil {
-			return err
-		}
-		out := struct {
-			Model    string             `json:"model"`
-			Changes  []manifest.Change  `json:"changes"`
-			Problems []manifest.Problem `json:"problems"`
-		}{id, append([]manifest.Change{}, manifest.Compare(b.Manifest, now)...), append([]manifest.Problem{}, now.Problems...)}
-		err = g.print(out, func(p *printer) {
-			for _, i := range baseline.Compare(b, now, s.Now()) {
-				p.printf("%s  %s\n", i.Type, oneLine(i.Description))
-			}
-			p.printf("%s, %s\n", plural(len(out.Changes), "change", "changes"), plural(len(out.Problems), "path not checked", "paths not checked"))
-		})
-		if err != nil {
-			return err
-		}
-		return outcome(len(out.Changes) > 0, false, len(out.Problems) > 0)
-	})
 }

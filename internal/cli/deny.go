@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,13 +13,15 @@ import (
 )
 
 // subjects maps the word on the command line to what is denied.
-var subjects = map[string]trust.Subject{"root": trust.Root, "file": trust.File, "key": trust.Key}
+var subjects = map[string]trust.Subject{"root": trust.Root, "file": trust.File, "key": trust.Key, "identity": trust.Identity}
 
 func newDeny(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "deny", Short: "The deny-list of models, files and keys",
+		Use: "deny", Short: "The deny-list of models, files, keys and identities",
 		Long: `What is on the deny-list is an indicator wherever it is found, does not verify
-and is no version to roll back to.`,
+and is no version to roll back to. A baseline that it vouched for is trusted by
+nobody from then on. An identity is a signer as verify names it, or a person as
+baseline show does.`,
 	}
 	cmd.AddCommand(newDenyChange(g, true), newDenyChange(g, false), newDenyList(g))
 	return cmd
@@ -33,10 +36,10 @@ func newDenyChange(g *globals, add bool) *cobra.Command {
 		},
 	}
 	if add {
-		cmd.Use, cmd.Short = "add root|file|key VALUE", "Put a root digest, a file digest or a key's hint on the deny-list"
+		cmd.Use, cmd.Short = "add root|file|key|identity VALUE", "Put a root digest, a file digest, a key's hint or a name on the deny-list"
 		cmd.Example = `  weightwarden deny add root 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --reason "poisoned release"`
 	} else {
-		cmd.Use, cmd.Short = "remove root|file|key VALUE", "Take something off the deny-list"
+		cmd.Use, cmd.Short = "remove root|file|key|identity VALUE", "Take something off the deny-list"
 		cmd.Example = `  weightwarden deny remove root 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --reason "wrong digest"`
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; kept in the record")
@@ -46,13 +49,12 @@ func newDenyChange(g *globals, add bool) *cobra.Command {
 func runDenyChange(ctx context.Context, g *globals, add bool, word, value, reason string) error {
 	subject, ok := subjects[word]
 	if !ok {
-		return usage("deny: no subject %.40q: use root, file or key", word)
+		return usage("deny: no subject %.40q: use root, file, key or identity", word)
 	}
-	digest, err := artifact.ParseDigest(value)
+	value, err := deniedValue(subject, value)
 	if err != nil {
-		return usage("deny: %v", err)
+		return err
 	}
-	value = digest.String()
 	return g.with(ctx, func(s *session) error {
 		state, err := s.trusted(ctx)
 		if err != nil {
@@ -73,6 +75,24 @@ func runDenyChange(ctx context.Context, g *globals, add bool, word, value, reaso
 		}
 		return listDenials(ctx, s)
 	})
+}
+
+// maxIdentity is more than any name of a signer takes.
+const maxIdentity = 1024
+
+// deniedValue brings a value into the one form in which it is looked up.
+func deniedValue(subject trust.Subject, value string) (string, error) {
+	if subject == trust.Identity {
+		if value == "" || len(value) > maxIdentity || artifact.Quote(value) != value {
+			return "", usage("deny: an identity is a name of 1 to %d printable characters", maxIdentity)
+		}
+		return value, nil
+	}
+	digest, err := artifact.ParseDigest(strings.TrimPrefix(value, "key:"))
+	if err != nil {
+		return "", usage("deny: %v", err)
+	}
+	return digest.String(), nil
 }
 
 func newDenyList(g *globals) *cobra.Command {

@@ -54,7 +54,7 @@ func runVerify(ctx context.Context, g *globals, o verifyOptions, path string) er
 		return err
 	}
 	progress := newProgress(g)
-	r, err := oms.Verify(ctx, path, oms.VerifyOptions{
+	r, err := verifyDeployed(ctx, path, oms.VerifyOptions{
 		Signature: o.signature, Trust: keys, IgnorePaths: o.ignore, AllowSymlinks: o.symlinks,
 		FailUncovered: o.failUncovered, Now: g.Now(),
 		Progress: func(m manifest.Progress) { progress.hashing(path, m) },
@@ -63,7 +63,7 @@ func runVerify(ctx context.Context, g *globals, o verifyOptions, path string) er
 	if err != nil {
 		return err
 	}
-	if err := g.denied(ctx, r); err != nil {
+	if err := g.denied(ctx, r.Result); err != nil {
 		return err
 	}
 	if r.Verdict == oms.Verified {
@@ -96,18 +96,19 @@ func (g *globals) denied(ctx context.Context, r *oms.Result) error {
 		}
 		d, listed := state.DeniedAmong(r.RootDigest, r.Covered)
 		if !listed {
-			d, listed = state.Denied(trust.Key, r.KeyHint)
+			d, listed = state.DeniedSigner(r.KeyHint, r.Signer)
 		}
 		if listed {
 			r.Verdict = oms.Untrusted
-			r.Reasons = append(r.Reasons, "on the deny-list: "+string(d.Body.Subject)+" "+d.Body.Value+" ("+artifact.Quote(d.Body.Reason)+")")
+			r.Reasons = append(r.Reasons, d.Body.String())
 		}
 		return nil
 	})
 }
 
-func printVerification(p *printer, r *oms.Result) {
+func printVerification(p *printer, r *deployed) {
 	p.printf("%-10s  %s\n", r.Verdict, artifact.Quote(r.Path))
+	printLayout(p, r.Layout)
 	if r.Method != "" {
 		p.printf("method      %s\nsigner      %s\n", r.Method, artifact.Quote(r.Signer))
 	}

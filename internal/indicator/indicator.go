@@ -58,6 +58,17 @@ const (
 	CheckFailed          Type = "check_failed"
 )
 
+// Types about attributes, signatures and the form of deployment.
+const (
+	ModelFileAttributes     Type = "model_file_attributes"
+	ModelReplaced           Type = "model_replaced"
+	ModelSignerChanged      Type = "model_signer_changed"
+	ModelSignatureUntrusted Type = "model_signature_untrusted"
+	ModelLayoutInvalid      Type = "model_layout_invalid"
+	ModelLayoutUnverified   Type = "model_layout_unverified"
+	BaselineRevoked         Type = "baseline_revoked"
+)
+
 // Info is what is constant about a type.
 type Info struct {
 	Severity finding.Severity
@@ -89,6 +100,14 @@ var types = map[Type]Info{
 	BehaviorInsufficient: {finding.Low, Incomplete, nil, "There are no outputs to judge the behaviour by."},
 	DependencyUnreadable: {finding.High, Incomplete, nil, "Installed Python packages could not be read."},
 	CheckFailed:          {finding.High, Incomplete, nil, "A check could not be carried out."},
+
+	ModelFileAttributes:     {finding.Medium, Found, []string{"AML.T0018"}, "Mode, owner, links or extended attributes of a file differ from the baseline; high where that lets somebody else write or gain rights."},
+	ModelReplaced:           {finding.Critical, Found, []string{"AML.T0018"}, "A validly signed version is in the place of the one that the baseline pins, an older one perhaps."},
+	ModelSignerChanged:      {finding.High, Found, []string{"AML.T0018"}, "The signature is valid, and not by the signer who vouches for the baseline."},
+	ModelSignatureUntrusted: {finding.High, Trust, nil, "The model carries a signature that does not verify under the configured trust."},
+	ModelLayoutInvalid:      {finding.High, Found, []string{"AML.T0018"}, "The structure in which the model is deployed contradicts itself."},
+	ModelLayoutUnverified:   {finding.Medium, Incomplete, nil, "Something in the deployed structure has no name that says what it should contain, and no baseline vouches for it."},
+	BaselineRevoked:         {finding.High, Trust, nil, "The baseline, or who vouches for it, is on the deny-list."},
 }
 
 // InfoOf returns what is constant about t. A type that is not in the table

@@ -229,7 +229,7 @@ func (s Selector) denied(c *Candidate, r *oms.Result) {
 			return
 		}
 	}
-	if d, ok := s.State.Denied(trust.Key, r.KeyHint); ok {
+	if d, ok := s.State.DeniedSigner(r.KeyHint, r.Signer); ok {
 		c.refuse("its signer is on the deny-list (%s)", artifact.Quote(d.Body.Reason))
 	}
 }

@@ -138,6 +138,7 @@ func (h *hasher) once(ctx context.Context, path string) (seen artifact.File, err
 	}
 	seen = entry(path, after)
 	seen.Digest = sum(h.hash)
+	extend(&seen, f)
 	return seen, nil
 }
 

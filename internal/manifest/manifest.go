@@ -5,8 +5,8 @@
 //
 // It knows nothing of signatures, of who vouches for a manifest, or of what a
 // change means. It cannot prove that a file was quiet while it was read: a
-// writer that holds a shared mapping leaves size and times alone. It does not
-// look at owners, extended attributes or hard link counts.
+// writer that holds a shared mapping leaves size and times alone. Of directories
+// that are not empty it keeps neither mode nor owner.
 package manifest
 
 import (

@@ -20,6 +20,11 @@ type Options struct {
 	// Workers is the number of files read at the same time; 0 is the smaller
 	// of GOMAXPROCS and 4.
 	Workers int
+	// Select, when not nil, is given what the walk found, in order and before
+	// anything is read, and returns what belongs to the model. It is for
+	// layouts in which a model is part of a tree; whoever sets it answers for
+	// what it leaves out. Problems of the walk stay, whatever it returns.
+	Select func([]artifact.File) []artifact.File
 	// Progress, when not nil, is called while files are hashed, about ten
 	// times a second at most and once at the end. Calls never overlap; a slow
 	// one holds up one worker.
@@ -120,6 +125,9 @@ func finish(ctx context.Context, w *walker, o Options) (*Manifest, error) {
 	slices.SortFunc(files, byPath)
 	// A directory that changes while it is listed may name an entry twice.
 	files = slices.CompactFunc(files, func(a, b artifact.File) bool { return a.Path == b.Path })
+	if o.Select != nil {
+		files = o.Select(files)
+	}
 	m := &Manifest{Files: files, Problems: append([]Problem{}, w.problems...)}
 	problems, err := hashAll(ctx, w.root, m, o)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 )
 
 // Rows compare what an entry is, not when it was made.
-var untimed = cmpopts.IgnoreFields(artifact.File{}, "ModTime", "Mode")
+var untimed = cmpopts.IgnoreFields(artifact.File{}, "ModTime", "Mode", "Attributes")
 
 var sameDigest = cmp.Comparer(func(a, b artifact.Digest) bool { return a == b })
 

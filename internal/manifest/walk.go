@@ -202,7 +202,7 @@ func badName(path string, err error) Problem {
 // entry is what lstat tells about a path. Sizes of anything but regular files
 // are an affair of the file system, not of the model.
 func entry(path string, info fs.FileInfo) artifact.File {
-	file := artifact.File{Path: path, Kind: artifact.KindOf(info.Mode()), Mode: info.Mode(), ModTime: info.ModTime().UTC()}
+	file := artifact.File{Path: path, Kind: artifact.KindOf(info.Mode()), Mode: info.Mode(), ModTime: info.ModTime().UTC(), Attributes: attributes(info)}
 	if file.Kind == artifact.Regular {
 		file.Size = info.Size()
 	}

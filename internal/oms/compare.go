@@ -29,7 +29,7 @@ type comparison struct {
 
 // compare reads the model and compares it with c. The error is ctx's.
 func (v *verification) compare(ctx context.Context, c *claims, inside []string) error {
-	m, err := manifest.Take(ctx, v.path, manifest.Options{Workers: v.Workers, Progress: v.Progress})
+	m, err := v.observe(ctx)
 	if err != nil {
 		return v.noModel(ctx, err)
 	}
@@ -39,7 +39,7 @@ func (v *verification) compare(ctx context.Context, c *claims, inside []string) 
 	cmp := comparison{verification: v, claims: c, inside: newPathSet(inside)}
 	cmp.ignore = newPathSet(slices.Concat(v.IgnorePaths, c.ignore, c.git(v.isDir)))
 	cmp.index(m)
-	if cmp.root, cmp.rootName, err = openModel(v.path, v.isDir); err != nil {
+	if cmp.root, cmp.rootName, err = v.open(); err != nil {
 		return v.noModel(ctx, err)
 	}
 	defer cmp.root.Close()

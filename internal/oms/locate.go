@@ -40,6 +40,8 @@ type finder struct {
 	path  string
 	isDir bool
 	lim   Limits
+	// source says where names inside the model are.
+	source Source
 }
 
 // find reads the signature at the path given, or at the places where it
@@ -52,12 +54,11 @@ func (f finder) find(given string) (*located, error) {
 	case !f.isDir:
 		return f.given(f.path + ".sig")
 	}
-	root, err := os.OpenRoot(f.path)
+	tree, err := f.openTree()
 	if err != nil {
 		return nil, fmt.Errorf("open model: %w", cause(err))
 	}
-	defer root.Close()
-	tree := tree{root: root, lim: f.lim}
+	defer tree.root.Close()
 	if tree.has(bundleName) {
 		data, err := tree.read(bundleName, f.lim.Bundle)
 		return &located{data: data, inside: []string{bundleName}, material: []string{bundleName}}, err
@@ -147,12 +148,13 @@ type tree struct {
 	root *os.Root
 	dir  string
 	lim  Limits
+	at   func(string) string // see [Source]; nil for names as they are
 }
 
 // stat does not follow a link in a model, and does in the operator's directory.
 func (t tree) stat(name string) (fs.FileInfo, error) {
 	if t.root != nil {
-		return t.root.Lstat(name)
+		return t.root.Lstat(t.place(name))
 	}
 	return os.Stat(filepath.Join(t.dir, name))
 }
@@ -227,7 +229,7 @@ func (t tree) readAll(name string, limit int64) ([]byte, error) {
 func (t tree) open(name string) (*os.File, error) {
 	const flags = os.O_RDONLY | syscall.O_NONBLOCK
 	if t.root != nil {
-		return t.root.OpenFile(name, flags, 0)
+		return t.root.OpenFile(t.place(name), flags, 0)
 	}
 	return os.OpenFile(filepath.Join(t.dir, name), flags, 0)
 }

@@ -21,6 +21,11 @@ import (
 // ctx's. A model or a signature that cannot be read has the verdict Error, and
 // the reasons say why.
 func Verify(ctx context.Context, path string, o VerifyOptions) (*Result, error) {
+	return verify(ctx, Source{Path: path}, o)
+}
+
+func verify(ctx context.Context, s Source, o VerifyOptions) (*Result, error) {
+	path := s.Path
 	if path == "" {
 		return nil, fault.New(fault.Invalid, "verify: no path is given")
 	}
@@ -31,7 +36,7 @@ func Verify(ctx context.Context, path string, o VerifyOptions) (*Result, error) 
 		}
 	}
 	o.Limits = o.Limits.fill()
-	v := &verification{path: path, VerifyOptions: o, out: &Result{
+	v := &verification{path: path, source: s, VerifyOptions: o, out: &Result{
 		Path: path, Mismatches: []Mismatch{}, Uncovered: []string{}, Reasons: []string{},
 	}}
 	if err := v.run(ctx); err != nil {
@@ -44,9 +49,10 @@ func Verify(ctx context.Context, path string, o VerifyOptions) (*Result, error) 
 // verification is one run of [Verify].
 type verification struct {
 	VerifyOptions
-	path  string
-	isDir bool
-	out   *Result
+	path   string
+	source Source
+	isDir  bool
+	out    *Result
 	// signed is set when the signature verified; untrusted and incomplete are
 	// what went wrong so far.
 	signed, untrusted, incomplete bool
@@ -71,7 +77,7 @@ func (v *verification) run(ctx context.Context) error {
 		return nil
 	}
 	v.isDir = info.IsDir()
-	found, err := finder{v.path, v.isDir, v.Limits}.find(v.Signature)
+	found, err := finder{v.path, v.isDir, v.Limits, v.source}.find(v.Signature)
 	if err != nil {
 		v.fail(err)
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/layout"
 	"github.com/weightwarden/weightwarden/internal/manifest"
 	"github.com/weightwarden/weightwarden/internal/trust"
 )
@@ -136,12 +137,13 @@ func (r *Record) setBaseline(ctx context.Context, s action.Step) error {
 	if err := json.Unmarshal(s.Params, &p); err != nil {
 		return fmt.Errorf("read step %s: %w", s.ID, err)
 	}
-	m, err := manifest.Take(ctx, p.Set.Path, manifest.Options{})
+	l := layout.Detect(p.Set.Path)
+	m, err := l.Take(ctx, manifest.Options{})
 	if err != nil {
 		return err
 	}
-	if m.Root() != p.Root {
-		return fault.New(fault.Conflict, "%s is not the verified version: its root digest is %s", artifact.Quote(p.Set.Path), m.Root())
+	if view, _ := l.View(m); view.Root() != p.Root {
+		return fault.New(fault.Conflict, "%s is not the verified version: its root digest is %s", artifact.Quote(p.Set.Path), view.Root())
 	}
 	return r.Baselines.Save(ctx, p.Set, m, r.Now(), r.Actor)
 }

@@ -47,8 +47,12 @@ type BaselineSet struct {
 	Root     artifact.Digest `json:"root_digest"`
 	Voucher  Voucher         `json:"voucher"`
 	// Who is the signer or the person; empty for first use.
-	Who    string `json:"who,omitempty"`
-	Reason string `json:"reason,omitempty"`
+	Who string `json:"who,omitempty"`
+	// Key is the hint of the signer's key, Signed the root digest that the
+	// signature is over. Root differs from it by the signature's own file.
+	Key    string          `json:"key_hint,omitempty"`
+	Signed artifact.Digest `json:"signed_root_digest,omitzero"`
+	Reason string          `json:"reason,omitempty"`
 }
 
 // Trusted reports whether somebody vouches for the baseline.
@@ -62,12 +66,15 @@ const (
 	Root Subject = "root_digest"
 	File Subject = "file_digest"
 	Key  Subject = "key"
+	// Identity is a signer or a person: the subject of a certificate, a
+	// keyless identity, who approved a baseline.
+	Identity Subject = "identity"
 )
 
 // Denial puts something on the deny-list.
 type Denial struct {
 	Subject Subject `json:"subject"`
-	// Value is a digest in hex, or a key's hint.
+	// Value is a digest in hex, a key's hint, or a name.
 	Value    string `json:"value"`
 	Reason   string `json:"reason,omitempty"`
 	Incident string `json:"incident_id,omitempty"`
@@ -184,7 +191,7 @@ func (s *State) lift(l At[Lifted]) error {
 // check refuses what this program cannot look for. A denial without a value
 // would be met by everything whose digest is not known.
 func (s Subject) check(value string) error {
-	if !slices.Contains([]Subject{Root, File, Key}, s) {
+	if !slices.Contains([]Subject{Root, File, Key, Identity}, s) {
 		return fmt.Errorf("the deny-list has the unknown subject %.40q", s)
 	}
 	if value == "" {
