@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
@@ -219,7 +218,6 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 	switch {
 	case err == nil:
 		m.Baseline = info(base)
-		found = append(found, c.deniedVoucher(state, base)...)
 		found = append(found, c.compare(base, now)...)
 		found = withoutRepeats(found, c.signed(state, base, o))
 		found = withoutRepeats(found, c.structure(o, base.Trusted()))
@@ -312,17 +310,4 @@ func (c *Checker) denied(state *trust.State, t Target, now *manifest.Manifest) [
 		}
 	}
 	return out
-}
-
-// deniedVoucher reports a baseline that only the holder of a denied key
-// vouches for: who has stolen the key could have signed it.
-func (c *Checker) deniedVoucher(state *trust.State, b *baseline.Baseline) []indicator.Indicator {
-	hint, signed := strings.CutPrefix(b.Who, "key:")
-	d, denied := state.Denied(trust.Key, hint)
-	if !signed || !denied || b.Voucher != trust.BySignature {
-		return nil
-	}
-	return []indicator.Indicator{indicator.New(indicator.ModelDenied, b.Model, c.Now(),
-		"the key that vouches for the baseline is on the deny-list: "+artifact.Quote(d.Body.Reason),
-		map[string]any{"model_id": b.Model, "key": hint}, hint)}
 }
