@@ -6,9 +6,9 @@ package agent
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +16,6 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/check"
-	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/indicator"
 	"github.com/weightwarden/weightwarden/internal/outbox"
@@ -93,8 +92,8 @@ func (a *Agent) cycle(ctx context.Context) {
 	}
 	if err != nil {
 		now := time.Now()
-		report = &check.Report{CheckTime: now, Indicators: []indicator.Indicator{
-			indicator.New(indicator.CheckFailed, "watch", now, "the check could not be carried out: "+err.Error(), nil),
+		report = &check.Report{CheckTime: now, TotalIndicators: 1, Models: []check.Model{}, Indicators: []indicator.Indicator{
+			indicator.New(indicator.CheckFailed, source, now, "the check could not be carried out: "+err.Error(), nil),
 		}}
 	}
 	a.Log.Info("cycle done", "indicators", len(report.Indicators), "critical", report.Critical)
@@ -106,66 +105,55 @@ func (a *Agent) cycle(ctx context.Context) {
 	}
 }
 
-// active is what the last cycle found: indicator id to the moment since when
-// it is there without a break.
-type active map[string]time.Time
-
-// memoryKind and memoryName are where the active set is kept.
-const (
-	memoryKind = "watch"
-	memoryName = "active"
-)
+// source is that of the agent's own indicators.
+const source = "watch"
 
 // alert puts one alert per source into the outbox for what was not there in
-// the cycle before. An indicator that went away and came back is new.
+// the cycle before. An indicator that went away and came back is new; one that
+// could not be looked for has not gone away.
+//
+// The alerts are remembered together with what they are about before they go
+// into the outbox, which takes each only once: a crash between the two neither
+// loses nor repeats one.
 func (a *Agent) alert(ctx context.Context, report *check.Report) error {
 	before, err := a.recall(ctx)
 	if err != nil {
 		return err
 	}
-	now, fresh := active{}, map[string][]indicator.Indicator{}
-	for _, i := range report.Indicators {
-		since, known := before[i.ID]
-		if !known {
-			since = report.CheckTime
-			if i.Severity >= a.MinSeverity {
-				fresh[i.Source] = append(fresh[i.Source], i)
-				a.Log.Warn("new indicator", "type", string(i.Type), "severity", i.Severity.String(), "source", i.Source, "description", i.Description)
-			}
-		}
-		now[i.ID] = since
+	if err := a.enqueue(ctx, before.Pending); err != nil {
+		return err
 	}
-	for source, list := range fresh {
-		if err := a.keep(ctx, source, list, report.CheckTime); err != nil {
+	now, fresh := before.update(report)
+	worth := slices.DeleteFunc(fresh, func(i indicator.Indicator) bool { return i.Severity < a.MinSeverity })
+	for _, i := range worth {
+		a.Log.Warn("new indicator", "type", string(i.Type), "severity", i.Severity.String(), "source", i.Source, "description", i.Description)
+	}
+	if now.Pending, err = a.alerts(worth, report); err != nil {
+		return err
+	}
+	if err := a.remember(ctx, before, now, report.CheckTime); err != nil {
+		return err
+	}
+	return a.enqueue(ctx, now.Pending)
+}
+
+// enqueue puts alerts into the outbox and wakes who delivers them.
+func (a *Agent) enqueue(ctx context.Context, list []pending) error {
+	for _, p := range list {
+		_, err := a.Outbox.Add(ctx, outbox.Item{Key: p.Key, Target: channel, Payload: p.Payload, CreatedAt: p.At, NextAt: p.At})
+		if err != nil {
 			return err
 		}
 	}
-	a.kick()
-	// Last, so that a crash before it repeats the alert instead of losing it.
-	return a.remember(ctx, now, report.CheckTime)
+	if len(list) > 0 {
+		a.kick()
+	}
+	return nil
 }
 
-func (a *Agent) recall(ctx context.Context) (active, error) {
-	doc, _, err := a.Memory.Get(ctx, memoryKind, memoryName)
-	if k := fault.KindOf(err); err != nil && (k == fault.NotFound || k == fault.Untrusted) {
-		return active{}, nil // nothing to rely on: everything is new
-	} else if err != nil {
-		return nil, err
-	}
-	known := active{}
-	if err := json.Unmarshal(doc, &known); err != nil {
-		return active{}, nil //nolint:nilerr // unreadable memory is no memory: everything is new
-	}
-	return known, nil
-}
-
-func (a *Agent) remember(ctx context.Context, now active, at time.Time) error {
-	doc, err := json.Marshal(now)
-	if err != nil {
-		return err
-	}
-	return a.Memory.Put(ctx, memoryKind, memoryName, doc, at)
-}
+// channel is the target of the alerts in the outbox. The address itself is a
+// secret, and may be corrected while alerts wait.
+const channel = "alert_webhook"
 
 // Alert is what is sent, in the guide's form.
 type Alert struct {
@@ -176,15 +164,43 @@ type Alert struct {
 // shown bounds the indicators that one alert spells out.
 const shown = 20
 
-// keep puts one alert into the outbox, under a key that the same alert has
-// again after a crash.
-func (a *Agent) keep(ctx context.Context, source string, list []indicator.Indicator, at time.Time) error {
+// alerts makes one alert per source, critical models first, then the worst.
+func (a *Agent) alerts(fresh []indicator.Indicator, report *check.Report) ([]pending, error) {
 	if a.Target == "" {
-		return nil
+		return nil, nil
 	}
-	slices.SortStableFunc(list, indicator.Compare)
+	critical := map[string]bool{}
+	for _, m := range report.Models {
+		critical[m.ID] = m.Critical
+	}
+	bySource := map[string][]indicator.Indicator{}
+	for _, i := range slices.SortedStableFunc(slices.Values(fresh), indicator.Compare) {
+		bySource[i.Source] = append(bySource[i.Source], i)
+	}
+	sources := slices.SortedFunc(maps.Keys(bySource), func(x, y string) int {
+		switch {
+		case critical[x] != critical[y] && critical[x]:
+			return -1
+		case critical[x] != critical[y]:
+			return 1
+		}
+		return indicator.Compare(bySource[x][0], bySource[y][0])
+	})
+	var out []pending
+	for _, name := range sources {
+		p, err := compose(name, bySource[name], report.CheckTime)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// compose writes the alert about what is new of one source, the worst first.
+func compose(name string, list []indicator.Indicator, at time.Time) (pending, error) {
 	var text strings.Builder
-	fmt.Fprintf(&text, "weightwarden: %d new for %s", len(list), artifact.Quote(source))
+	fmt.Fprintf(&text, "weightwarden: %d new for %s", len(list), artifact.Quote(name))
 	key := []string{at.UTC().Format(time.RFC3339Nano)}
 	for n, i := range list {
 		key = append(key, i.ID)
@@ -196,12 +212,7 @@ func (a *Agent) keep(ctx context.Context, source string, list []indicator.Indica
 		fmt.Fprintf(&text, "\nand %d more: weightwarden check", more)
 	}
 	payload, err := json.Marshal(Alert{Text: text.String(), Severity: list[0].Severity})
-	if err != nil {
-		return err
-	}
-	id := artifact.SHA256Of([]byte(strings.Join(key, "\n")))
-	_, err = a.Outbox.Add(ctx, outbox.Item{Key: id.Hex(), Target: a.Target, Payload: payload, CreatedAt: at, NextAt: at})
-	return err
+	return pending{Key: artifact.SHA256Of([]byte(strings.Join(key, "\n"))).Hex(), Payload: payload, At: at}, err
 }
 
 func (a *Agent) kick() {
@@ -230,12 +241,15 @@ func (a *Agent) deliver(ctx context.Context) {
 }
 
 func (a *Agent) sendDue(ctx context.Context) error {
+	if a.Target == "" {
+		return nil // what waits is kept until there is somebody to tell
+	}
 	due, err := a.Outbox.Due(ctx, time.Now(), 100)
 	if err != nil {
 		return err
 	}
 	for _, item := range due {
-		if err := a.send(ctx, item); err != nil {
+		if err := a.send(ctx, item); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
@@ -243,13 +257,14 @@ func (a *Agent) sendDue(ctx context.Context) error {
 }
 
 func (a *Agent) send(ctx context.Context, item outbox.Item) error {
-	retry, err := a.Sender.Send(ctx, item.Target, item.Payload)
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return nil // stopped: it stays in the outbox
-	}
+	retry, err := a.Sender.Send(ctx, a.Target, item.Payload)
 	if err == nil {
 		a.Log.Info("alert delivered", "attempts", item.Attempts+1)
-		return a.Outbox.Delivered(ctx, item.ID, time.Now())
+		// Also when stopped just now: else it would be sent again.
+		return a.Outbox.Delivered(context.WithoutCancel(ctx), item.ID, time.Now())
+	}
+	if ctx.Err() != nil {
+		return nil // stopped: it stays in the outbox
 	}
 	delay := min(firstRetry<<min(item.Attempts, 10), lastRetry)
 	if !retry {

@@ -52,11 +52,19 @@ var rows = []row{
 	{"internal/check", "internal/artifact internal/baseline internal/drift internal/evidence internal/fault internal/finding internal/indicator internal/manifest internal/oms internal/pyenv internal/trust", ""},
 	{"internal/hunt", "internal/artifact internal/finding", ""},
 	{"internal/investigate", "internal/artifact internal/fault internal/finding internal/fsop internal/incident internal/manifest internal/oms", ""},
-	{"internal/assess", "internal/artifact internal/baseline internal/evidence internal/fault internal/incident internal/manifest internal/trust", ""},
+	{"internal/assess", "internal/artifact internal/baseline internal/evidence internal/fault internal/fsop internal/incident internal/manifest internal/trust", ""},
+	{"internal/bundle", "internal/artifact internal/evidence internal/fault internal/incident", "filippo.io/age"},
 	{"internal/knowngood", "internal/artifact internal/fault internal/manifest internal/oms internal/trust", ""},
 	{"internal/respond", "internal/action internal/artifact internal/baseline internal/evidence internal/fault internal/incident internal/manifest internal/trust", ""},
 	{"internal/timeline", "internal/action internal/artifact internal/evidence internal/finding internal/incident internal/indicator", ""},
 	{"internal/message", "internal/action internal/artifact internal/fault internal/incident internal/indicator", "go.yaml.in/yaml/v4"},
+	{"internal/clock", "internal/action internal/artifact internal/fault internal/incident", "go.yaml.in/yaml/v4"},
+	{"internal/stableid", "", ""},
+	{"internal/playbook", "internal/action internal/atlas internal/fault internal/incident internal/stableid", "go.yaml.in/yaml/v4"},
+	{
+		"internal/report", "internal/action internal/artifact internal/atlas internal/clock internal/evidence internal/finding internal/incident " +
+			"internal/indicator internal/playbook internal/stableid internal/timeline", "",
+	},
 	{"internal/playbook", "internal/action internal/incident", ""},
 	{"internal/report", "internal/action internal/artifact internal/evidence internal/finding internal/incident internal/indicator internal/timeline", ""},
 

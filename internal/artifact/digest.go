@@ -82,6 +82,9 @@ func (d Digest) Algorithm() Algorithm { return d.alg }
 // Bytes returns the raw value.
 func (d Digest) Bytes() []byte { return []byte(d.sum) }
 
+// AppendTo appends the raw value to b.
+func (d Digest) AppendTo(b []byte) []byte { return append(b, d.sum...) }
+
 // Hex returns the value in lower-case hex, without the algorithm.
 func (d Digest) Hex() string { return hex.EncodeToString([]byte(d.sum)) }
 

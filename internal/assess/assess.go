@@ -37,6 +37,17 @@ type Source struct {
 	Type, Origin string
 	// Collect returns a value to be kept as JSON and what it lacks.
 	Collect func(ctx context.Context) (value any, missing []string, err error)
+	// Files, where set, is used instead: it returns files to be copied, each
+	// an item of its own, and what could not be looked at.
+	Files func(ctx context.Context) (held []Held, missing []string, err error)
+}
+
+// Result counts while evidence is captured.
+type Result struct {
+	incident.Assessed
+	// direct is how many bytes were to be read past the page cache.
+	direct int64
+	reads  []directRead
 }
 
 // Assessor captures evidence of one model.
@@ -44,6 +55,8 @@ type Assessor struct {
 	Vault Vault
 	// Sources are captured first, in their order.
 	Sources []Source
+	// After are captured behind the model: what does not disappear as fast.
+	After []Source
 	// Full captures every file of the model, not only what differs from the
 	// baseline.
 	Full bool
@@ -61,20 +74,40 @@ type Assessor struct {
 // is captured. What could not be captured is in the log with its reason; an
 // error is trouble with the log itself.
 func (a *Assessor) Run(ctx context.Context, m artifact.Model, base *baseline.Baseline, state *trust.State) (incident.Assessed, error) {
-	result := incident.Assessed{Model: m.ID}
-	for _, s := range a.Sources {
-		if err := a.volatile(ctx, s, &result); err != nil {
-			return result, err
-		}
+	result := Result{Assessed: incident.Assessed{Model: m.ID}}
+	err := a.all(ctx, a.Sources, &result)
+	if err == nil {
+		err = a.attributes(ctx, m, &result)
 	}
-	if err := a.model(ctx, m, base, state, &result); err != nil {
-		return result, err
+	if err == nil {
+		err = a.model(ctx, m, base, state, &result)
 	}
-	return result, a.Record(ctx, incident.KindAssessed, result)
+	if err == nil {
+		err = a.directReads(ctx, m, &result)
+	}
+	if err == nil {
+		err = a.all(ctx, a.After, &result)
+	}
+	if err != nil {
+		return result.Assessed, err
+	}
+	return result.Assessed, a.Record(ctx, incident.KindAssessed, result.Assessed)
 }
 
-func (a *Assessor) volatile(ctx context.Context, s Source, result *incident.Assessed) error {
+func (a *Assessor) all(ctx context.Context, sources []Source, result *Result) error {
+	for _, s := range sources {
+		if err := a.volatile(ctx, s, result); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Assessor) volatile(ctx context.Context, s Source, result *Result) error {
 	a.progress(s.Type)
+	if s.Files != nil {
+		return a.heldFiles(ctx, s, result)
+	}
 	value, missing, err := s.Collect(ctx)
 	if err != nil {
 		return a.gap(ctx, result, evidence.Gap{Type: s.Type, Name: s.Type, Origin: s.Origin, Reason: err.Error()})
@@ -83,7 +116,7 @@ func (a *Assessor) volatile(ctx context.Context, s Source, result *incident.Asse
 }
 
 // document seals a value as JSON.
-func (a *Assessor) document(ctx context.Context, result *incident.Assessed, item evidence.Item, value any) error {
+func (a *Assessor) document(ctx context.Context, result *Result, item evidence.Item, value any) error {
 	data, err := json.MarshalIndent(value, "", " ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", item.Type, err)
@@ -94,10 +127,14 @@ func (a *Assessor) document(ctx context.Context, result *incident.Assessed, item
 		return a.gap(ctx, result, evidence.Gap{Type: item.Type, Name: item.Name, Origin: item.Origin, Reason: err.Error()})
 	}
 	result.Items++
+	return a.seal(ctx, item)
+}
+
+func (a *Assessor) seal(ctx context.Context, item evidence.Item) error {
 	return a.Record(ctx, incident.KindSealed, item)
 }
 
-func (a *Assessor) gap(ctx context.Context, result *incident.Assessed, g evidence.Gap) error {
+func (a *Assessor) gap(ctx context.Context, result *Result, g evidence.Gap) error {
 	if err := ctx.Err(); err != nil {
 		return err // stopped, not missing
 	}
@@ -113,7 +150,7 @@ func (a *Assessor) progress(what string) {
 
 // model seals the manifest, the signature and the files that matter. The
 // evidence counts as sealed when all of them are in the vault.
-func (a *Assessor) model(ctx context.Context, m artifact.Model, base *baseline.Baseline, state *trust.State, result *incident.Assessed) error {
+func (a *Assessor) model(ctx context.Context, m artifact.Model, base *baseline.Baseline, state *trust.State, result *Result) error {
 	a.progress("manifest")
 	l := layout.Detect(m.Path)
 	now, err := l.Take(ctx, manifest.Options{})
@@ -165,7 +202,7 @@ func (a *Assessor) indicators(ctx context.Context, base *baseline.Baseline, now 
 }
 
 // files copies the selected files into the vault.
-func (a *Assessor) files(ctx context.Context, m artifact.Model, now *manifest.Manifest, selected map[string]string, result *incident.Assessed) error {
+func (a *Assessor) files(ctx context.Context, m artifact.Model, now *manifest.Manifest, selected map[string]string, result *Result) error {
 	root, single, err := openModel(m.Path)
 	if err != nil {
 		result.Reason = err.Error()
@@ -192,7 +229,7 @@ func (a *Assessor) files(ctx context.Context, m artifact.Model, now *manifest.Ma
 
 // file seals one file. What has no content to copy (a link, a pipe) is a gap
 // that costs nothing: the manifest tells all there is to tell.
-func (a *Assessor) file(ctx context.Context, root *os.Root, f artifact.File, item evidence.Item, result *incident.Assessed) error {
+func (a *Assessor) file(ctx context.Context, root *os.Root, f artifact.File, item evidence.Item, result *Result) error {
 	g := evidence.Gap{Type: item.Type, Name: item.Name, Origin: item.Origin}
 	if f.Kind != artifact.Regular {
 		g.Reason = "a " + string(f.Kind) + " has no content to copy; it is in the manifest"
@@ -208,8 +245,17 @@ func (a *Assessor) file(ctx context.Context, root *os.Root, f artifact.File, ite
 	if item.SHA256 != f.Digest && !f.Digest.IsZero() {
 		item.Missing = append(item.Missing, "the file changed after the manifest was taken, where it had "+f.Digest.String())
 	}
+	a.direct(ctx, root, f.Path, &item, result)
 	result.Items++
-	return a.Record(ctx, incident.KindSealed, item)
+	return a.seal(ctx, item)
+}
+
+// start is where to begin in the root that openModel returns.
+func start(path string, single bool) string {
+	if single {
+		return filepath.Base(path)
+	}
+	return "."
 }
 
 // openModel opens the directory that a model is, or the one it is a file in.

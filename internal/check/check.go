@@ -125,7 +125,7 @@ func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
 		m, found := c.model(ctx, state, t)
 		r.Models = append(r.Models, m)
 		r.Indicators = append(r.Indicators, found...)
-		r.Indicators = append(r.Indicators, c.behaviour(t)...)
+		r.Indicators = append(r.Indicators, c.behaviour(ctx, t)...)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -193,7 +193,8 @@ func (r *Report) Outcome(failOn finding.Severity) (found, untrusted, incomplete 
 	return found, untrusted, incomplete
 }
 
-// model checks one model. Its trouble is in the indicators.
+// model checks one model. Its trouble is in the indicators. Without a record to
+// rely on no baseline is taken, and nothing is called clean.
 func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Model, []indicator.Indicator) {
 	m := Model{ID: t.ID, Path: t.Path, Critical: t.Critical}
 	o, err := c.observe(ctx, t.Model)
@@ -297,7 +298,7 @@ func info(b *baseline.Baseline) *BaselineInfo {
 // denied looks the model up in the deny-list.
 func (c *Checker) denied(state *trust.State, t Target, now *manifest.Manifest) []indicator.Indicator {
 	var out []indicator.Indicator
-	if d, ok := state.Denied(trust.Root, now.Root().String()); ok {
+	if d, ok := state.Denied(trust.Root, now.Root().String()); ok && !now.Root().IsZero() {
 		out = append(out, indicator.New(indicator.ModelDenied, t.ID, c.Now(),
 			"the model is on the deny-list: "+artifact.Quote(d.Body.Reason),
 			map[string]any{"model_id": t.ID, "root_digest": d.Body.Value, "incident_id": d.Body.Incident}, d.Body.Value))

@@ -2,9 +2,11 @@ package check
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/baseline"
+	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/indicator"
 	"github.com/weightwarden/weightwarden/internal/layout"
@@ -52,7 +54,8 @@ func (o *observation) selfEvident() bool {
 // TakeBaseline makes the model as it is now the baseline. With a person's
 // name in who, that person vouches for it; else its signature does, or nobody.
 // Nobody can vouch for content that contradicts its own name: that is a
-// Refused fault.
+// Refused fault. What is on the deny-list becomes no baseline: that is an
+// Untrusted fault.
 func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reason string) (*BaselineInfo, error) {
 	state, err := c.state(ctx)
 	if err != nil {
@@ -65,6 +68,10 @@ func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reaso
 	if !o.layout.Sound() {
 		return nil, fault.New(fault.Refused, "take baseline of %s: the %s contradicts itself: %s", artifact.Quote(m.ID), o.layout.Kind, firstTrouble(o)).
 			WithHint("download it again, or copy the files out of it if they have to differ; all of it: weightwarden verify %s", artifact.Quote(m.Path))
+	}
+	if d, ok := state.DeniedAmong(o.now.Root(), o.now.Files); ok {
+		return nil, fault.New(fault.Untrusted, "take baseline of %s: it is on the deny-list: %s %s", artifact.Quote(m.ID), d.Body.Subject, d.Body.Value).
+			WithHint("treat it as an incident, or see: weightwarden deny list")
 	}
 	set, signature := o.vouch(state)
 	if who != "" && set.Voucher != trust.BySignature {
@@ -80,6 +87,13 @@ func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reaso
 	at := c.Now()
 	if err := c.Baselines.Save(ctx, set, o.now, at, c.Actor); err != nil {
 		return nil, err
+	}
+	if set.Voucher == trust.ByPerson {
+		approved := trust.Vouch{Root: o.now.Root(), How: trust.Approved, Who: set.Who}
+		if _, err := c.Ledger.Append(ctx, trust.Log, evidence.Any,
+			evidence.Draft{Time: at, Actor: c.Actor, Kind: trust.KindVouched, Body: approved}); err != nil {
+			return nil, fmt.Errorf("record approval: %w", err)
+		}
 	}
 	return &BaselineInfo{Trusted: set.Trusted(), Voucher: set.Voucher, Who: set.Who, Root: o.now.Root().String(), Established: at.UTC()}, nil
 }

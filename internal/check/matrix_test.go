@@ -59,7 +59,7 @@ func newMatrix(t *testing.T) *matrix {
 		m.must(err)
 	}
 	m.checker = &check.Checker{
-		Baselines: baseline.Store{Documents: db.Documents(), Ledger: db.Ledger()}, Ledger: db.Ledger(), Key: key.Public(),
+		Baselines: baseline.Store{Documents: db.Documents(), Ledger: db.Ledger()}, Ledger: db.Ledger(),
 		Actor: "tester@host", Now: func() time.Time { m.now = m.now.Add(time.Second); return m.now },
 	}
 	m.checker.Trust.Keys = append(m.checker.Trust.Keys, m.release.Public(), m.partner.Public())

@@ -36,7 +36,8 @@ See: weightwarden playbook show`,
 		newIncidentNote(g), newIncidentFact(g), newIncidentTask(g),
 		newIncidentAssess(g), newIncidentIsolate(g), newIncidentRollback(g), newIncidentUndo(g), newIncidentResume(g),
 		newIncidentInvestigate(g), newIncidentTimeline(g), newIncidentReport(g), newIncidentMessage(g),
-		newIncidentVerify(g), newIncidentCheckpoint(g),
+		newIncidentClocks(g), newIncidentNext(g),
+		newIncidentVerify(g), newIncidentCheckpoint(g), newIncidentExport(g), newIncidentHold(g),
 	)
 	return cmd
 }

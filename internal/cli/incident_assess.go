@@ -10,7 +10,6 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/assess"
 	"github.com/weightwarden/weightwarden/internal/baseline"
-	"github.com/weightwarden/weightwarden/internal/collect"
 	"github.com/weightwarden/weightwarden/internal/config"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/incident"
@@ -31,12 +30,16 @@ func newIncidentAssess(g *globals) *cobra.Command {
 	var o assessOptions
 	cmd := &cobra.Command{
 		Use: "assess ID", Short: "Capture and seal the evidence of the current state", Args: cobra.ExactArgs(1),
-		Long: `Captures, the volatile first: processes and sockets (from /proc), installed
-Python packages (from disk), the manifest of the model, its signature, and a
-copy of every file that is changed, unexpected or on the deny-list. Without a
-baseline, and with --full, every file is copied. Each item is sealed in the
-record with SHA-256, size, origin and time; what could not be captured is in
-the record with its reason.
+		Long: `Captures, the volatile first (RFC 3227): kernel, boot and clock, processes, memory
+maps and sockets (from /proc), files of the model that a process holds open
+though they are deleted or replaced (copied out), temporary file systems,
+mounts; then of the model times, owners and extended attributes, the manifest,
+the signature, and a copy of every file that is changed, unexpected or on the
+deny-list, read again past the page cache; then Python and system packages, unit
+files and log lines that mention the model. Without a baseline, and with --full,
+every file is copied. Each item is sealed in the record with SHA-256, size,
+origin and time; what could not be captured, or not wholly, is in the record
+with its reason.
 
 Exit code 4 when the evidence that isolation asks for could not be sealed.`,
 		Example: "  weightwarden incident assess INC-20261123-ABCDEFGH",
@@ -106,29 +109,13 @@ func (s *session) assess(ctx context.Context, inc *incident.Incident, m config.M
 	}
 	a := &assess.Assessor{
 		Vault: s.vault, Full: full, Now: s.Now, Known: known,
-		Sources: s.volatile(m),
+		Sources: s.volatile(m), After: s.lasting(m),
 		Record: func(ctx context.Context, kind string, body any) error {
 			return r.Record(ctx, inc.ID, r.Draft(kind, body))
 		},
 		Progress: func(what string) { progress.line("capturing %s", artifact.Quote(what)) },
 	}
 	return a.Run(ctx, m.Model, base, state)
-}
-
-// volatile lists what is captured before the model, in the order of RFC 3227:
-// what disappears first comes first.
-func (s *session) volatile(m config.Model) []assess.Source {
-	return []assess.Source{
-		{Type: "processes", Origin: "/proc", Collect: func(ctx context.Context) (any, []string, error) {
-			r, err := collect.Processes(ctx, "/proc", m.Path)
-			return r, r.Missing, err
-		}},
-		{Type: "sockets", Origin: "/proc/net", Collect: func(ctx context.Context) (any, []string, error) {
-			r, err := collect.Sockets(ctx, "/proc")
-			return r, r.Missing, err
-		}},
-		{Type: "packages", Origin: "site-packages", Collect: s.packages},
-	}
 }
 
 func (s *session) packages(ctx context.Context) (any, []string, error) {

@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -16,7 +14,6 @@ import (
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/fsop"
 	"github.com/weightwarden/weightwarden/internal/incident"
-	"github.com/weightwarden/weightwarden/internal/message"
 	"github.com/weightwarden/weightwarden/internal/report"
 	"github.com/weightwarden/weightwarden/internal/timeline"
 )
@@ -140,101 +137,4 @@ func runReport(ctx context.Context, g *globals, o reportOptions, id string) erro
 		}
 		return nil
 	})
-}
-
-type messageOptions struct {
-	sets []string
-	file string
-}
-
-func (o *messageOptions) addFlags(f *pflag.FlagSet) {
-	f.StringArrayVar(&o.sets, "set", nil, "`field=value` for a field that the record does not know (repeatable)")
-	f.StringVar(&o.file, "to-file", "", "write the message to this `file` instead of standard output")
-}
-
-func newIncidentMessage(g *globals) *cobra.Command {
-	var o messageOptions
-	cmd := &cobra.Command{
-		Use: "message ID TEMPLATE", Short: "Render a message to people from the record", Args: cobra.ExactArgs(2),
-		Long: `Renders a template from the record: initial_alert, stakeholder_update,
-post_incident_report, or one of the file under templates: in the configuration.
-What the record does not know is printed as UNKNOWN with the time by which it
-follows, and listed on standard error. What was rendered is in the record.`,
-		Example: "  weightwarden incident message INC-20261123-ABCDEFGH initial_alert --set service_impact=\"answers may be wrong\"",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return runMessage(cmd.Context(), g, o, args[0], args[1])
-		},
-	}
-	o.addFlags(cmd.Flags())
-	return cmd
-}
-
-func runMessage(ctx context.Context, g *globals, o messageOptions, id, name string) error {
-	overrides := map[string]string{}
-	for _, set := range o.sets {
-		field, value, ok := strings.Cut(set, "=")
-		if !ok {
-			return usage("--set: %.60q is not of the form field=value", set)
-		}
-		overrides[field] = value
-	}
-	return g.with(ctx, func(s *session) error {
-		templates, err := s.templates()
-		if err != nil {
-			return err
-		}
-		t, err := templates.Get(name)
-		if err != nil {
-			return err
-		}
-		inc, events, err := s.events(ctx, id, nil)
-		if err != nil {
-			return err
-		}
-		m, err := message.Render(t, inc, timeline.Lines(events), s.Now(), overrides)
-		if err != nil {
-			return err
-		}
-		if err := s.recordMessage(ctx, inc, m); err != nil {
-			return err
-		}
-		for _, field := range m.Open {
-			_, _ = fmt.Fprintf(g.Stderr, "open: %s\n", oneLine(field))
-		}
-		if o.file != "" {
-			return fsop.WriteFileAtomic(o.file, []byte(m.Text()), 0o600)
-		}
-		return g.print(m, func(p *printer) { p.printf("%s", m.Text()) })
-	})
-}
-
-func (s *session) recordMessage(ctx context.Context, inc *incident.Incident, m message.Rendered) error {
-	number := 1
-	for _, earlier := range inc.Messages {
-		if earlier.Template == m.Template {
-			number++
-		}
-	}
-	r, text := s.responder(), m.Text()
-	return r.Record(ctx, inc.ID, r.Draft(incident.KindMessage, incident.Message{
-		Template: m.Template, Number: number, SHA256: artifact.SHA256Of([]byte(text)), Open: m.Open, Text: text,
-	}))
-}
-
-// templates returns the built-in templates with the configured ones over them.
-func (s *session) templates() (message.Set, error) {
-	set := message.Default()
-	if s.conf.Templates == "" {
-		return set, nil
-	}
-	f, err := os.Open(s.conf.Templates)
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "open templates: %w", err)
-	}
-	own, err := message.Load(s.conf.Templates, f)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	maps.Copy(set, own)
-	return set, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/clock"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/incident"
 	"github.com/weightwarden/weightwarden/internal/playbook"
@@ -47,12 +48,17 @@ func newIncidentFact(g *globals) *cobra.Command {
 		Use: "fact ID NAME VALUE", Short: "State a fact: a time, a number, an answer", Args: cobra.ExactArgs(3),
 		Long: `States a fact. Facts whose names end in _at are times (RFC 3339): first_bad_at
 decides which versions are old enough to roll back to. Facts named like a field
-of a message fill that field; the fact commander names who leads. A later fact
+of a message fill that field; the fact commander names who leads. Facts named
+clock_PROFILE, on or off, say whether deadlines apply (see incident clocks), and
+step_STEP, done, that people have done a step (see incident next). A later fact
 replaces an earlier one; both stay in the record.`,
 		Example: `  weightwarden incident fact INC-20261123-ABCDEFGH first_bad_at 2026-11-20T08:00:00Z --reason "registry log"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			fact := incident.Fact{Name: args[1], Value: args[2], Reason: reason}
 			if err := checkFact(&fact, g.Now()); err != nil {
+				return err
+			}
+			if err := g.checkClockFact(fact); err != nil {
 				return err
 			}
 			return runAppend(cmd.Context(), g, args[0], incident.KindFact, fact, fact.Name+" = "+artifact.Quote(fact.Value))
@@ -134,17 +140,25 @@ func newIncidentShow(g *globals) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				book, board, err := s.outlook(inc)
+				if err != nil {
+					return err
+				}
 				out := struct {
 					*incident.Incident
-					Next []string `json:"next"`
-				}{inc, playbook.Next(inc)}
-				return g.print(out, func(p *printer) { printIncident(p, inc, out.Next) })
+					Next   []string      `json:"next"`
+					Clocks []clock.Clock `json:"clocks"`
+				}{inc, book.Next(inc), board.Clocks}
+				return g.print(out, func(p *printer) {
+					printIncident(p, inc, book, out.Next)
+					printDue(p, board)
+				})
 			})
 		},
 	}
 }
 
-func printIncident(p *printer, inc *incident.Incident, next []string) {
+func printIncident(p *printer, inc *incident.Incident, book playbook.Playbook, next []string) {
 	p.printf("%s  %s  %s\n%s\n", inc.ID, inc.State, inc.Severity, artifact.Quote(inc.Summary))
 	p.printf("models     %s\ncommander  %s\n", artifact.Quote(strings.Join(inc.Models, ", ")), artifact.Quote(inc.Commander))
 	bad, source := inc.FirstBad()
@@ -165,19 +179,20 @@ func printIncident(p *printer, inc *incident.Incident, next []string) {
 			p.printf("  %-9s  %-14s  %s\n", s.Status, s.ID, oneLine(s.Observation.Detail))
 		}
 	}
+	printHandling(p, inc)
 	for _, t := range inc.OpenTasks() {
 		p.printf("task       %s: %s\n", t.ID, artifact.Quote(t.Text))
 	}
 	for _, u := range inc.Unknown {
 		p.printf("not understood: entry %s\n", artifact.Quote(u))
 	}
-	printNext(p, inc.ID, next)
+	printNext(p, inc.ID, book, next)
 }
 
 // printNext shows the steps of the playbook that may be taken now, with the
 // commands for this incident.
-func printNext(p *printer, id string, next []string) {
-	for _, step := range playbook.Default().Steps {
+func printNext(p *printer, id string, book playbook.Playbook, next []string) {
+	for _, step := range book.Steps {
 		if !slices.Contains(next, step.ID) {
 			continue
 		}

@@ -65,8 +65,23 @@ func newRoot(env Env) *cobra.Command {
 	f.BoolVar(&g.noProgress, "no-progress", false, "no progress on the terminal")
 	root.SetFlagErrorFunc(badUsage)
 	root.AddCommand(
-		newCheck(g), newWatch(g), newBaseline(g), newSign(g), newVerify(g), newDigest(g), newKey(g), newDeny(g),
-		newHunt(g), newScan(g), newIncident(g), newPlaybook(g), newDrill(g), newConfig(g), newVersion(g), newDocs(g),
+		newCheck(g),
+		newWatch(g),
+		newBaseline(g),
+		newSign(g),
+		newVerify(g),
+		newDigest(g),
+		newKey(g),
+		newDeny(g),
+		newScan(g),
+		newHunt(g),
+		newIncident(g),
+		newEvidence(g),
+		newPlaybook(g),
+		newDrill(g),
+		newConfig(g),
+		newVersion(g),
+		newDocs(g),
 	)
 	root.InitDefaultCompletionCmd()
 	hardenUsage(root)

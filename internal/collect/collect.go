@@ -141,6 +141,7 @@ func (h *host) fds(pid int) map[int]string {
 		h.miss(of(pid, "open files"), errCut)
 	}
 	links := make(map[int]string, len(names))
+	unreadable, why := 0, error(nil)
 	for _, name := range names {
 		fd, err := strconv.Atoi(name)
 		if err != nil {
@@ -148,10 +149,15 @@ func (h *host) fds(pid int) map[int]string {
 		}
 		target, err := os.Readlink(filepath.Join(dir, name))
 		if err != nil {
-			h.miss(of(pid, "open file "+name), err)
+			if !errors.Is(err, fs.ErrNotExist) {
+				unreadable, why = unreadable+1, err
+			}
 			continue
 		}
 		links[fd] = target
+	}
+	if unreadable > 0 {
+		h.miss(of(pid, fmt.Sprintf("%d of %d open files", unreadable, len(names))), why)
 	}
 	return links
 }

@@ -62,6 +62,22 @@ type Config struct {
 	Secrets []string
 	// Templates is a file of message templates, or "" (templates).
 	Templates string
+	// Playbook is a file with the steps of the response, or "" for the
+	// built-in ones (playbook).
+	Playbook string
+	Clocks   Clocks // clocks
+}
+
+// Clocks says which deadlines apply and how they are counted.
+type Clocks struct {
+	// Profiles are the ids of profiles that apply to every incident
+	// (profiles).
+	Profiles []string
+	// Calendar is a file with the business days of the organisation, or ""
+	// (calendar).
+	Calendar string
+	// File holds profiles of one's own, contracts for instance, or "" (file).
+	File string
 }
 
 // Model is one model under protection and what belongs to it.

@@ -43,6 +43,8 @@ func (r *reader) file(n *yaml.Node, c *Config) {
 		"alerts":                   func(n *yaml.Node, at string) { r.alerts(n, at, &c.Alerts) },
 		"secrets_to_rotate":        func(n *yaml.Node, at string) { c.Secrets = r.secrets(n, at) },
 		"templates":                func(n *yaml.Node, at string) { c.Templates = r.path(n, at) },
+		"playbook":                 func(n *yaml.Node, at string) { c.Playbook = r.path(n, at) },
+		"clocks":                   func(n *yaml.Node, at string) { c.Clocks = r.clocks(n, at) },
 	})
 	r.together(c, modelLines)
 }
@@ -195,6 +197,22 @@ func (r *reader) alerts(n *yaml.Node, at string, a *Alerts) {
 			a.MinSeverity = s
 		},
 	})
+}
+
+func (r *reader) clocks(n *yaml.Node, at string) Clocks {
+	var c Clocks
+	r.mapping(n, at, map[string]field{
+		"profiles": func(n *yaml.Node, at string) {
+			r.list(n, at, func(n *yaml.Node, at string) {
+				if id := r.id(n, at); id != "" {
+					c.Profiles = append(c.Profiles, id)
+				}
+			})
+		},
+		"calendar": func(n *yaml.Node, at string) { c.Calendar = r.path(n, at) },
+		"file":     func(n *yaml.Node, at string) { c.File = r.path(n, at) },
+	})
+	return c
 }
 
 // secrets reads names of secrets. Whoever writes a value here by mistake must

@@ -196,6 +196,10 @@ type Member struct {
 	// Nothing is allocated by it. Packed is what Open reads from, for the
 	// ratio; 0 when that is not known.
 	Size, Packed int64
+	// As is the format where the container decides that, and not the content:
+	// the code of a TorchScript archive is no Python. Empty lets it be
+	// sniffed.
+	As artifact.Format
 	// Opaque says that the container knows the member to be plain data of a
 	// fixed form (the numbers of a tensor), which is covered by that: it is
 	// probed for formats that hide in data and nothing is said when it is

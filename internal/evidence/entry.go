@@ -78,6 +78,14 @@ func encode(log string, seq uint64, prev artifact.Digest, at time.Time, actor, k
 // spellings of a key or a time) is refused. It checks the form only; whether
 // the entry is what was once written is for [VerifyLog] to say.
 func ParseEntry(raw []byte) (Entry, error) {
+	if e, ok := scanEntry(raw); ok {
+		return e, nil
+	}
+	return parseEntry(raw)
+}
+
+// parseEntry is ParseEntry for every form.
+func parseEntry(raw []byte) (Entry, error) {
 	var e Entry
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
@@ -108,6 +116,9 @@ func (e Entry) Hash() artifact.Digest { return LeafHash(e.raw) }
 // Decode reads the body into v. Unknown fields are kept out of v but are no
 // error: a newer program may have written them.
 func (e Entry) Decode(v any) error {
+	if item, ok := v.(*Item); ok && item.scan(e.Body) {
+		return nil // long logs are made of these
+	}
 	if err := json.Unmarshal(e.Body, v); err != nil {
 		return fmt.Errorf("read %s entry %d: %w", e.Kind, e.Seq, err)
 	}

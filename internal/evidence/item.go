@@ -29,6 +29,8 @@ type Item struct {
 	// Missing lists what the item should hold and does not, with reasons.
 	// An item with an empty list is complete.
 	Missing []string `json:"missing,omitempty"`
+	// Notes say what was noticed while it was captured.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Gap is evidence that could not be captured.

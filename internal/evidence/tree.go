@@ -80,13 +80,14 @@ func NewTree(size uint64, frontier []byte) (*Tree, error) {
 
 // LeafHash returns the RFC 6962 hash of a leaf with the content raw.
 func LeafHash(raw []byte) artifact.Digest {
-	return artifact.SHA256Of(append([]byte{leafPrefix}, raw...))
+	var small [1024]byte // most entries fit; this runs once for every entry of a log
+	return artifact.SHA256Of(append(append(small[:0], leafPrefix), raw...))
 }
 
 func node(left, right artifact.Digest) artifact.Digest {
 	buf := make([]byte, 0, 1+2*sha256.Size)
 	buf = append(buf, nodePrefix)
-	buf = append(buf, left.Bytes()...)
-	buf = append(buf, right.Bytes()...)
+	buf = left.AppendTo(buf)
+	buf = right.AppendTo(buf)
 	return artifact.SHA256Of(buf)
 }

@@ -3,7 +3,9 @@ package evidence
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 )
@@ -57,13 +59,15 @@ type LogState struct {
 //
 // Nothing is chained to the last entry, so only checkpoints know it: without
 // one for the entry before, an altered last entry shows as a rewritten log.
+// In a log with more than 4096 checkpoints the signatures of the older ones are
+// not computed when the newest proves what they say; see uncovered.
 // Where none was signed between two entries, an alteration of the second that
 // also breaks its link to the first is reported for both.
 func VerifyLog(s LogState, k VerifierKey) []Problem {
 	v := verifier{key: k, log: s.Log}
 	v.arrange(v.read(s.Rows))
 	v.roots = rootsOf(v.chain)
-	v.open(slices.Concat(s.Notes, s.Trusted))
+	v.open(s.Notes, s.Trusted)
 	v.links()
 	v.compare()
 	slices.SortStableFunc(v.problems, func(a, b Problem) int { return cmp.Compare(a.Seq, b.Seq) })
@@ -96,22 +100,76 @@ func (v *verifier) last() uint64 {
 	return v.chain[len(v.chain)-1].seq
 }
 
+// maxSignatures is how many stored notes have their signatures verified. In
+// a log with more, the newest is verified and speaks for those before it.
+const maxSignatures = 4096
+
 // open verifies notes, and finds how much of the log they prove.
-func (v *verifier) open(notes []string) {
-	for _, note := range notes {
-		c, err := OpenCheckpoint(note, v.key)
-		switch {
+func (v *verifier) open(stored, trusted []string) {
+	notes := slices.Concat(v.uncovered(stored), trusted)
+	checkpoints, errs := openAll(notes, v.key)
+	for i, c := range checkpoints {
+		switch err := errs[i]; {
 		case err != nil:
 			v.add(Unsigned, 0, "a checkpoint does not verify: %v", err)
 		case c.Origin != v.key.Origin(v.log):
 			v.add(Unsigned, 0, "a checkpoint speaks of %s", artifact.Quote(c.Origin))
 		default:
 			v.signed = append(v.signed, c)
-			if v.known(c.Size) && c.Root == v.roots[c.Size] {
+			if v.proves(c) {
 				v.proven = max(v.proven, c.Size)
 			}
 		}
 	}
+}
+
+// proves reports whether a checkpoint has the root that the entries have.
+func (v *verifier) proves(c Checkpoint) bool { return v.known(c.Size) && c.Root == v.roots[c.Size] }
+
+// uncovered returns the notes whose signatures are to be verified: all of
+// them, as long as they are not many. Of many, those are left out that have
+// the right form and name the very root that the entries have, when the newest
+// note verifies and proves those entries: then what they say is proven without
+// them. Every note is compared with the entries either way; what goes unseen
+// is a change to the signature of a note that is true.
+func (v *verifier) uncovered(notes []string) []string {
+	if len(notes) <= maxSignatures {
+		return notes
+	}
+	var newest Checkpoint
+	var note string
+	for _, n := range notes {
+		if c, err := readNote(n, v.key); err == nil && c.Size > newest.Size {
+			newest, note = c, n
+		}
+	}
+	c, err := OpenCheckpoint(note, v.key)
+	if err != nil || c.Origin != v.key.Origin(v.log) || !v.proves(c) {
+		return notes
+	}
+	rest := []string{note}
+	for _, n := range notes {
+		if c, err := readNote(n, v.key); err != nil || c.Origin != v.key.Origin(v.log) || !v.proves(c) {
+			rest = append(rest, n)
+		}
+	}
+	return rest
+}
+
+// openAll verifies notes on all processors.
+func openAll(notes []string, k VerifierKey) ([]Checkpoint, []error) {
+	checkpoints, errs := make([]Checkpoint, len(notes)), make([]error, len(notes))
+	workers := min(runtime.GOMAXPROCS(0), len(notes))
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < len(notes); i += workers {
+				checkpoints[i], errs[i] = OpenCheckpoint(notes[i], k)
+			}
+		})
+	}
+	wg.Wait()
+	return checkpoints, errs
 }
 
 // known reports whether the log has a root hash to compare at this size.

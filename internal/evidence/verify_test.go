@@ -295,3 +295,35 @@ func BenchmarkVerifyLog(b *testing.B) {
 		})
 	}
 }
+
+// A log with very many checkpoints is verified through the newest of them;
+// each of the others still has to name the root that the entries have.
+func TestVerifyLogWithManyCheckpoints(t *testing.T) {
+	const n = 5000
+	other := grow(t, ours, "b", 1, 1, "text").Notes[0]
+	long := grow(t, ours, "a", n, 1, "text")
+	lying := evidence.Checkpoint{Origin: ours.Public().Origin("a"), Size: 17, Root: artifact.SHA256Of(nil)}
+	tests := []struct {
+		name  string
+		alter func(*evidence.LogState)
+		want  []place
+	}{
+		{"unaltered", func(*evidence.LogState) {}, nil},
+		{"text_altered", func(s *evidence.LogState) { s.Notes[7] = "x" + s.Notes[7] }, []place{{evidence.Unsigned, 0}}},
+		{"another_log", func(s *evidence.LogState) { s.Notes[7] = other }, []place{{evidence.Unsigned, 0}}},
+		{"another_key", func(s *evidence.LogState) { s.Notes[7] = key("x", 9).SignCheckpoint(lying) }, []place{{evidence.Unsigned, 0}}},
+		{"false_root_without_the_key", func(s *evidence.LogState) { s.Notes[16] = key(ours.Name, 9).SignCheckpoint(lying) }, []place{{evidence.Unsigned, 0}}},
+		{"false_root_with_the_key", func(s *evidence.LogState) { s.Notes[16] = ours.SignCheckpoint(lying) }, []place{{evidence.Rewritten, 17}}},
+		{"newest_forged", func(s *evidence.LogState) {
+			s.Notes[n-1] = key(ours.Name, 9).SignCheckpoint(evidence.Checkpoint{Origin: lying.Origin, Size: n, Root: lying.Root})
+		}, []place{{evidence.Unsigned, 0}, {evidence.Unsigned, n}}},
+		{"entry_altered", func(s *evidence.LogState) { s.Rows[41].Raw = foreign(t, *s, 42) }, []place{{evidence.Altered, 42}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := evidence.LogState{Log: "a", Rows: slices.Clone(long.Rows), Notes: slices.Clone(long.Notes)}
+			tt.alter(&s)
+			expect(t, tt.name, s, tt.want...)
+		})
+	}
+}

@@ -3,10 +3,13 @@
 package fsop
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/weightwarden/weightwarden/internal/artifact"
 )
 
 const (
@@ -30,6 +33,17 @@ func IdentityOf(_ fs.FileInfo) (ID, error) { return ID{}, unsupported("identity"
 func changeTime(fs.FileInfo) int64 { return 0 }
 
 func ownedByUs(fs.FileInfo) bool { return true }
+
+// Clock is not available on this system.
+func Clock() (ClockState, error) { return ClockState{}, unsupported("clock") }
+
+// ReadAttributes is not available on this system.
+func ReadAttributes(*os.File) (Attributes, error) { return Attributes{}, unsupported("attributes") }
+
+// HashDirect is not available on this system.
+func HashDirect(context.Context, *os.Root, string) (artifact.Digest, int64, error) {
+	return artifact.Digest{}, 0, unsupported("direct read")
+}
 
 // FreeSpace is not available on this system.
 func FreeSpace(string) (int64, error) { return 0, unsupported("free space") }

@@ -28,8 +28,12 @@ const (
 	KindTask      = "task_opened"       // Task
 	KindTaskDone  = "task_done"         // TaskDone
 	KindMessage   = "message_rendered"  // Message
-	KindInquiry   = "inquiry_made"      // Inquiry
-	KindClosed    = "incident_closed"   // Closed
+	// What became of a message after it was rendered.
+	KindMessageApproved     = "message_approved"     // MessageApproved
+	KindMessageSent         = "message_sent"         // MessageSent
+	KindMessageAcknowledged = "message_acknowledged" // MessageAcknowledged
+	KindInquiry             = "inquiry_made"         // Inquiry
+	KindClosed              = "incident_closed"      // Closed
 )
 
 // Opened declares the incident.
@@ -130,6 +134,40 @@ type Message struct {
 	Open     []string        `json:"open_fields,omitempty"`
 	// Text is what was rendered, so that the record shows what was said.
 	Text string `json:"text"`
+}
+
+// MessageRef names one rendering of a template by its digest, so that what was
+// approved and sent is exactly what the record holds.
+type MessageRef struct {
+	Template string          `json:"template"`
+	Number   int             `json:"number"`
+	SHA256   artifact.Digest `json:"sha256"`
+	// Clocks are the deadlines that the message answers; needed only where
+	// several wait for one template.
+	Clocks []string `json:"clocks,omitempty"`
+}
+
+// MessageApproved says that somebody lets a message go out.
+type MessageApproved struct {
+	MessageRef
+	By string `json:"by"`
+}
+
+// MessageSent says that a person, or a transport, has sent a message.
+type MessageSent struct {
+	MessageRef
+	Recipients []string `json:"recipients"`
+	Channel    string   `json:"channel,omitempty"`
+	// Receipt is what the other side or the channel answered: a reference
+	// number, a message id.
+	Receipt string `json:"receipt,omitempty"`
+}
+
+// MessageAcknowledged says that a recipient has confirmed a message.
+type MessageAcknowledged struct {
+	MessageRef
+	By      string `json:"by"`
+	Receipt string `json:"receipt,omitempty"`
 }
 
 // Inquiry says what an investigation looked at, so that silence about a thing

@@ -20,10 +20,11 @@ func Fold(entries []evidence.Entry) (*Incident, error) {
 		return nil, fault.New(fault.NotFound, "incident has no entries")
 	}
 	i := &Incident{
-		ID: entries[0].Log, State: Open, Facts: map[string]StatedFact{}, Assessed: map[string]AssessedAt{},
+		ID: entries[0].Log, State: Open, Facts: map[string]StatedFact{}, Assessed: map[string]AssessedAt{}, Scopes: map[string]ScopeAt{},
 		Indicators: []indicator.Indicator{}, Findings: []finding.Finding{}, Inquiries: []Inquiry{},
 		Plans: []PlanState{}, Evidence: []evidence.Item{}, Gaps: []evidence.Gap{}, Refusals: []Refused{},
-		Tasks: []TaskState{}, Messages: []RenderedMessage{}, Notes: []WrittenNote{}, Models: []string{},
+		Tasks: []TaskState{}, Messages: []RenderedMessage{}, Approved: []ApprovedMessage{}, Sent: []SentMessage{},
+		Acknowledged: []AcknowledgedMessage{}, History: []StatedFact{}, Notes: []WrittenNote{}, Custody: []CustodyAt{}, Models: []string{},
 	}
 	if entries[0].Kind != KindOpened {
 		return nil, fault.New(fault.Incomplete, "incident %s begins with %s, not with its declaration", i.ID, entries[0].Kind).
@@ -35,6 +36,9 @@ func Fold(entries []evidence.Entry) (*Incident, error) {
 				WithHint("ask what happened to the record: weightwarden incident verify %s", i.ID)
 		}
 		i.Entries++
+		if e.Time.After(i.UpdatedAt) {
+			i.UpdatedAt = e.Time
+		}
 	}
 	i.settle()
 	return i, nil
@@ -73,6 +77,7 @@ var folds = map[string]func(*Incident, evidence.Entry) error{
 	KindInquiry:   with(func(i *Incident, _ evidence.Entry, b Inquiry) { i.Inquiries = append(i.Inquiries, b) }),
 	KindFact: with(func(i *Incident, e evidence.Entry, b Fact) {
 		i.Facts[b.Name] = StatedFact{b, e.Time, e.Actor}
+		i.History = append(i.History, i.Facts[b.Name])
 		if b.Name == "commander" {
 			i.Commander = b.Value
 		}
@@ -103,7 +108,20 @@ var folds = map[string]func(*Incident, evidence.Entry) error{
 	KindMessage: with(func(i *Incident, e evidence.Entry, b Message) {
 		i.Messages = append(i.Messages, RenderedMessage{b, e.Time})
 	}),
+	KindMessageApproved: with(func(i *Incident, e evidence.Entry, b MessageApproved) {
+		i.Approved = append(i.Approved, ApprovedMessage{b, e.Time})
+	}),
+	KindMessageSent: with(func(i *Incident, e evidence.Entry, b MessageSent) {
+		i.Sent = append(i.Sent, SentMessage{b, e.Time, e.Actor})
+	}),
+	KindMessageAcknowledged: with(func(i *Incident, e evidence.Entry, b MessageAcknowledged) {
+		i.Acknowledged = append(i.Acknowledged, AcknowledgedMessage{b, e.Time})
+	}),
 	KindClosed: with(func(i *Incident, e evidence.Entry, b Closed) { i.ClosedAt, i.Resolution = e.Time, b.Resolution }),
+
+	KindCustody: with(foldCustody),
+	KindHold:    with(foldHold),
+	KindScope:   with(foldScope),
 
 	KindPlanned: with(foldPlan),
 	KindApproved: with(func(i *Incident, _ evidence.Entry, b Approved) {

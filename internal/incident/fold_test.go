@@ -156,6 +156,9 @@ func TestFoldOfTheDeclaration(t *testing.T) {
 		Indicators: []indicator.Indicator{}, Findings: []finding.Finding{}, Inquiries: []incident.Inquiry{},
 		Plans: []incident.PlanState{}, Evidence: []evidence.Item{}, Gaps: []evidence.Gap{}, Refusals: []incident.Refused{},
 		Tasks: []incident.TaskState{}, Messages: []incident.RenderedMessage{}, Notes: []incident.WrittenNote{},
+		Custody: []incident.CustodyAt{}, Scopes: map[string]incident.ScopeAt{},
+		Approved: []incident.ApprovedMessage{}, Sent: []incident.SentMessage{}, Acknowledged: []incident.AcknowledgedMessage{},
+		History: []incident.StatedFact{}, UpdatedAt: noon,
 	}
 	if d := cmp.Diff(want, i, cmp.Comparer(func(a, b artifact.Digest) bool { return a == b })); d != "" {
 		t.Error(d)
@@ -174,14 +177,19 @@ func TestFoldCollects(t *testing.T) {
 		add(incident.KindGap, evidence.Gap{Type: "sockets", Reason: "no /proc"}).
 		add(incident.KindRefused, incident.Refused{Gate: "evidence"}).
 		add(incident.KindMessage, incident.Message{Template: "initial_alert"}).
+		add(incident.KindMessageApproved, incident.MessageApproved{By: "bo"}).
+		add(incident.KindMessageSent, incident.MessageSent{Recipients: []string{"security"}}).
+		add(incident.KindMessageAcknowledged, incident.MessageAcknowledged{By: "security"}).
 		add(incident.KindInquiry, incident.Inquiry{Model: "fraud", Files: 2})
 	i := r.fold()
 	counts := map[string]int{
 		"indicators": len(i.Indicators), "findings": len(i.Findings), "facts": len(i.Facts), "notes": len(i.Notes),
 		"evidence": len(i.Evidence), "gaps": len(i.Gaps), "refusals": len(i.Refusals), "messages": len(i.Messages), "inquiries": len(i.Inquiries),
+		"approved": len(i.Approved), "sent": len(i.Sent), "acknowledged": len(i.Acknowledged), "history": len(i.History),
 	}
 	want := map[string]int{
 		"indicators": 1, "findings": 1, "facts": 2, "notes": 1, "evidence": 1, "gaps": 1, "refusals": 1, "messages": 1, "inquiries": 1,
+		"approved": 1, "sent": 1, "acknowledged": 1, "history": 3,
 	}
 	if d := cmp.Diff(want, counts); d != "" {
 		t.Error(d)

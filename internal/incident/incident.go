@@ -55,10 +55,24 @@ type Incident struct {
 	Refusals   []Refused             `json:"refusals"`
 	Tasks      []TaskState           `json:"tasks"`
 	Messages   []RenderedMessage     `json:"messages"`
-	Notes      []WrittenNote         `json:"notes"`
+	// Approved, Sent and Acknowledged say what became of the messages.
+	Approved     []ApprovedMessage     `json:"messages_approved"`
+	Sent         []SentMessage         `json:"messages_sent"`
+	Acknowledged []AcknowledgedMessage `json:"messages_acknowledged"`
+	// History holds every fact as it was stated, oldest first; Facts has the
+	// last of each name.
+	History []StatedFact  `json:"fact_history"`
+	Notes   []WrittenNote `json:"notes"`
+	Custody []CustodyAt   `json:"custody"`
+	// Hold is nil when none was ever put on.
+	Hold *HoldAt `json:"evidence_hold,omitempty"`
+	// Scopes are the newest assessments of how far it reaches, by model.
+	Scopes map[string]ScopeAt `json:"scopes"`
 	// Unknown lists entries of kinds that this program does not know: they
 	// were written by a newer one, and are not understood here.
 	Unknown []string `json:"unknown_entries,omitempty"`
+	// UpdatedAt is the time of the newest entry.
+	UpdatedAt time.Time `json:"updated_at"`
 	// Entries is the number of entries folded, which is the position that an
 	// append has to expect.
 	Entries uint64 `json:"entries"`
@@ -87,6 +101,26 @@ type TaskState struct {
 // RenderedMessage is a message with its time.
 type RenderedMessage struct {
 	Message
+	At time.Time `json:"at"`
+}
+
+// ApprovedMessage is the approval of a message with its time.
+type ApprovedMessage struct {
+	MessageApproved
+	At time.Time `json:"at"`
+}
+
+// SentMessage is the sending of a message with its time and who recorded it.
+type SentMessage struct {
+	MessageSent
+	At time.Time `json:"at"`
+	// Actor is who recorded that it was sent.
+	Actor string `json:"actor"`
+}
+
+// AcknowledgedMessage is the confirmation of a message with its time.
+type AcknowledgedMessage struct {
+	MessageAcknowledged
 	At time.Time `json:"at"`
 }
 
@@ -149,6 +183,21 @@ func (i *Incident) FirstBad() (at time.Time, source string) {
 // OpenTasks returns the tasks that are not done.
 func (i *Incident) OpenTasks() []TaskState {
 	return slices.DeleteFunc(slices.Clone(i.Tasks), func(t TaskState) bool { return !t.DoneAt.IsZero() })
+}
+
+// Rendered returns the newest rendering of the template.
+func (i *Incident) Rendered(template string) (RenderedMessage, bool) {
+	for n := len(i.Messages) - 1; n >= 0; n-- {
+		if i.Messages[n].Template == template {
+			return i.Messages[n], true
+		}
+	}
+	return RenderedMessage{}, false
+}
+
+// Ref names the message in the entries about it.
+func (m RenderedMessage) Ref() MessageRef {
+	return MessageRef{Template: m.Template, Number: m.Number, SHA256: m.SHA256}
 }
 
 // Plan returns the newest plan with the hash, or nil.

@@ -116,13 +116,16 @@ func (s Selector) Examine(ctx context.Context, path string) (Candidate, error) {
 	if err != nil {
 		return Candidate{}, fmt.Errorf("examine version: %w", err)
 	}
-	c := Candidate{Ref: filepath.Base(abs), Path: abs, Refusals: []string{}}
+	c := Candidate{Ref: filepath.Base(abs), Path: abs, Verdict: oms.Error, Refusals: []string{}}
+	if reason := notDirectory(abs); reason != "" {
+		c.refuse("%s", reason)
+		return c, nil
+	}
 	r, err := oms.Verify(ctx, abs, oms.VerifyOptions{Trust: s.Trust, Now: s.Now})
 	if err != nil {
 		if ctx.Err() != nil {
 			return Candidate{}, err
 		}
-		c.Verdict = oms.Error
 		c.refuse("does not verify: %v", err)
 		return c, nil
 	}
@@ -132,12 +135,30 @@ func (s Selector) Examine(ctx context.Context, path string) (Candidate, error) {
 		return c, nil
 	}
 	if err := c.files(ctx, r); err != nil {
+		if ctx.Err() != nil {
+			return Candidate{}, err
+		}
 		c.refuse("could not be read: %v", err)
 		return c, nil
 	}
 	s.vouched(&c, r)
 	s.denied(&c, r)
 	return c, nil
+}
+
+// notDirectory says why path is no version that can be put in place of a
+// model, or "". A link is none, wherever it leads: what is examined now and
+// what is copied later must be the same directory.
+func notDirectory(path string) string {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return "could not be read: " + err.Error()
+	case !info.IsDir():
+		return "is a " + string(artifact.KindOf(info.Mode())) + ", not a directory"
+	default:
+		return ""
+	}
 }
 
 func (c *Candidate) refuse(format string, args ...any) {
@@ -157,13 +178,6 @@ func explain(r *oms.Result) string {
 
 // files lists what is to be put in place, the signature itself included.
 func (c *Candidate) files(ctx context.Context, r *oms.Result) error {
-	info, err := os.Stat(c.Path)
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("%s is not a directory", artifact.Quote(c.Path))
-	}
 	root, err := os.OpenRoot(c.Path)
 	if err != nil {
 		return err
@@ -187,14 +201,20 @@ func (c *Candidate) files(ctx context.Context, r *oms.Result) error {
 
 // vouched says since when the version is vouched for: by this host's record,
 // else by a time that somebody trusted put into the bundle, else by the time
-// of the signature's file.
+// of the signature's file. Whoever can write that file can set its time, so
+// that it says nothing against a record of when the version was signed.
 func (s Selector) vouched(c *Candidate, r *oms.Result) {
-	if v, ok := s.State.VouchedFor(r.RootDigest, s.Before); ok {
-		c.VouchedAt, c.VouchedBy = v.Time, fmt.Sprintf("%s here, by %s", v.Body.How, v.By)
-		return
+	// An approval was of the version as installed, the signature included.
+	for _, root := range []artifact.Digest{r.RootDigest, c.Installed} {
+		if v, ok := s.State.VouchedFor(root, s.Before); ok {
+			c.VouchedAt, c.VouchedBy = v.Time, fmt.Sprintf("%s here, by %s", v.Body.How, v.By)
+			return
+		}
 	}
 	if !r.SignedAt.IsZero() {
 		c.VouchedAt, c.VouchedBy = r.SignedAt, "time in the signature bundle"
+	} else if v, ok := s.State.SignedSince(r.RootDigest); ok {
+		c.VouchedAt, c.VouchedBy = v.Time, "signed here, by "+v.By
 	} else if at, ok := signatureTime(c.Path, r.Material); ok {
 		c.VouchedAt, c.VouchedBy, c.Weak = at, "time of the signature's file, which is weak", true
 	}

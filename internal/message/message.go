@@ -26,6 +26,13 @@ const (
 	PostIncidentReport = "post_incident_report"
 )
 
+// The names of our own templates for people; those for authorities are named
+// by the profiles of package clock.
+const (
+	ContainmentNotice = "containment_notice"
+	CustomerNotice    = "customer_notice"
+)
+
 // Template is one message with {field} placeholders in Subject and Body. The
 // braces themselves are written {{ and }}.
 type Template struct {
@@ -34,6 +41,9 @@ type Template struct {
 	Audience string `yaml:"audience"`
 	Timing   string `yaml:"timing"`
 	Body     string `yaml:"body"`
+	// External says that people outside the organisation read it: Lint looks
+	// for what is not theirs to know.
+	External bool `yaml:"external"`
 }
 
 // Set is templates by name.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/weightwarden/weightwarden/internal/action"
+	"github.com/weightwarden/weightwarden/internal/clock"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/incident"
@@ -40,7 +41,7 @@ func recovered() *incident.Incident {
 		"first_bad_at": {Fact: incident.Fact{Name: "first_bad_at", Value: "2026-11-05T07:30:00Z"}, By: "ana"},
 	}
 	inc.Tasks = []incident.TaskState{{Task: incident.Task{ID: "t", Text: "Rotate the registry token"}}}
-	inc.Messages = []incident.RenderedMessage{{Message: incident.Message{Template: message.StakeholderUpdate}, At: start.Add(time.Hour)}}
+	inc.Sent = []incident.SentMessage{{MessageSent: incident.MessageSent{MessageRef: incident.MessageRef{Template: message.StakeholderUpdate}}, At: start.Add(time.Hour)}}
 	return inc
 }
 
@@ -53,28 +54,56 @@ func hostile() *incident.Incident {
 }
 
 func TestDefaultTemplates(t *testing.T) {
-	want := []string{message.InitialAlert, message.PostIncidentReport, message.StakeholderUpdate}
-	if diff := cmp.Diff(want, message.Default().Names()); diff != "" {
-		t.Errorf("names (-want +got):\n%s", diff)
+	for _, name := range []string{message.InitialAlert, message.StakeholderUpdate, message.PostIncidentReport, message.ContainmentNotice, message.CustomerNotice} {
+		if _, err := message.Default().Get(name); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, p := range clock.Default().Profiles {
+		for _, r := range p.Clocks {
+			if _, err := message.Default().Get(r.Template); err != nil {
+				t.Errorf("clock %s.%s: %v", p.ID, r.ID, err)
+			}
+		}
 	}
 	cases := map[string]*incident.Incident{"zero": {}, "open": open(), "recovered": recovered(), "hostile": hostile()}
 	for name, tmpl := range message.Default() {
 		for state, inc := range cases {
 			t.Run(name+"_"+state, func(t *testing.T) {
-				r, err := message.Render(tmpl, inc, []string{"2026-11-05T10:00:00Z Indicator seen.", "2026-11-05T10:05:00Z Incident declared."}, start.Add(3*time.Hour), nil)
+				r, err := message.Render(tmpl, inc, input(name, inc, start.Add(3*time.Hour), nil))
 				if err != nil {
 					t.Fatal(err)
 				}
-				if strings.ContainsAny(r.Text(), "{}\x1b\r") || strings.ContainsAny(r.Subject, "\n") || !strings.Contains(r.Text(), inc.ID) {
+				if strings.ContainsAny(r.Text(), "{}\x1b\r") || strings.ContainsAny(r.Subject, "\n") || !strings.Contains(r.Text(), inc.ID) && !slices.Contains(unnamed, name) {
 					t.Errorf("a brace, a control character, or no id in:\n%s", r.Text())
 				}
 				if got := strings.Contains(r.Body+r.Subject, "UNKNOWN"); got != (len(r.Open) > 0) {
 					t.Errorf("open fields %v, UNKNOWN printed: %v", r.Open, got)
 				}
+				if state != "recovered" && !slices.Contains(guides, name) {
+					return
+				}
 				golden(t, "testdata/"+name+"_"+state+".txt", r.Text()+"\nOpen: "+strings.Join(r.Open, " ")+"\nDue: "+r.Due.Format(time.RFC3339)+"\n")
 			})
 		}
 	}
+}
+
+// unnamed are templates for people who know nothing of our ids.
+var unnamed = []string{message.CustomerNotice, "sec_8k_105"}
+
+var guides = []string{message.InitialAlert, message.StakeholderUpdate, message.PostIncidentReport}
+
+// input is what the command line would hand over.
+func input(template string, inc *incident.Incident, now time.Time, overrides map[string]string) message.Input {
+	in := message.Input{
+		Now: now, Overrides: overrides, Deadlines: []string{"2026-11-05T11:00:00Z Initial alert"},
+		Timeline: []string{"2026-11-05T10:00:00Z Indicator seen.", "2026-11-05T10:05:00Z Incident declared."},
+	}
+	if next, ok := clock.Default().Evaluate(inc, now).Next(template); ok {
+		in.Due = next.Due.Strict
+	}
+	return in
 }
 
 func golden(t *testing.T, path, got string) {
@@ -109,7 +138,7 @@ func TestGuideFields(t *testing.T) {
 		what_went_well improvement_areas action_items_with_owners_and_dates preventive_measures`)
 	used := map[string]bool{}
 	for _, tmpl := range message.Default() {
-		r, err := message.Render(tmpl, open(), nil, start, nil)
+		r, err := message.Render(tmpl, open(), message.Input{Now: start})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,11 +175,11 @@ func TestRender(t *testing.T) {
 		{"values_are_not_expanded", "x", "{a}{b}", open(), start, map[string]string{"a": "{b}", "b": "{a}"}, "(b)(a)", []string{}},
 		{"blank_is_unknown", "initial_alert", "{eta}", fact("eta", "  "), start, nil, "UNKNOWN – will follow by 2026-11-05T11:00:00Z", []string{"eta"}},
 		{"alert_before_it_is_due", "initial_alert", "{eta}", open(), start.Add(10 * time.Minute), nil, "UNKNOWN – will follow by 2026-11-05T11:00:00Z", []string{"eta"}},
-		{"alert_after_it_was_due", "initial_alert", "{eta} {eta}", open(), start.Add(2 * time.Hour), nil, "UNKNOWN – will follow by 2026-11-05T13:00:00Z UNKNOWN – will follow by 2026-11-05T13:00:00Z", []string{"eta"}},
+		{"alert_after_it_was_due", "initial_alert", "{eta} {eta}", open(), start.Add(2 * time.Hour), nil, "UNKNOWN – will follow by 2026-11-05T16:00:00Z UNKNOWN – will follow by 2026-11-05T16:00:00Z", []string{"eta"}},
 		{"update", "stakeholder_update", "{eta}", open(), start, nil, "UNKNOWN – will follow by 2026-11-05T14:00:00Z", []string{"eta"}},
-		{"report_over_a_weekend", "post_incident_report", "{eta}", open(), start, nil, "UNKNOWN – will follow by 2026-11-12T10:00:00Z", []string{"eta"}},
+		{"report_before_closing", "post_incident_report", "{eta}", open(), start, nil, "UNKNOWN – will follow by 2026-11-05T14:00:00Z", []string{"eta"}},
 		{"report_after_closing", "post_incident_report", "{x}", closed, start.Add(48 * time.Hour), nil, "UNKNOWN – will follow by 2026-11-13T10:00:00Z", []string{"x"}},
-		{"report_overdue", "post_incident_report", "{x}", closed, start.AddDate(0, 1, 0), nil, "UNKNOWN – will follow by 2026-12-11T10:00:00Z", []string{"x"}},
+		{"report_overdue", "post_incident_report", "{x}", closed, start.AddDate(0, 1, 0), nil, "UNKNOWN – will follow by 2026-12-05T14:00:00Z", []string{"x"}},
 		{"update_number", "x", "{update_number}", recovered(), start, nil, "2", []string{}},
 		{"elapsed", "x", "{elapsed_time}", open(), start.Add(125 * time.Minute), nil, "2 h 05 min", []string{}},
 		{"elapsed_days", "x", "{elapsed_time}", open(), start.Add(76 * time.Hour), nil, "3 d 04 h", []string{}},
@@ -164,7 +193,7 @@ func TestRender(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r, err := message.Render(message.Template{Name: tt.template, Body: tt.body}, tt.inc, nil, tt.now, tt.overrides)
+			r, err := message.Render(message.Template{Name: tt.template, Body: tt.body}, tt.inc, input(tt.template, tt.inc, tt.now, tt.overrides))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -202,7 +231,9 @@ templates:
 	if diff := cmp.Diff(want, set["initial_alert"]); diff != "" {
 		t.Errorf("template (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"fire_drill", "initial_alert", "post_incident_report", "stakeholder_update"}, set.Names()); diff != "" {
+	names := append(message.Default().Names(), "fire_drill")
+	slices.Sort(names)
+	if diff := cmp.Diff(names, set.Names()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	if _, err := set.Get("gone"); fault.KindOf(err) != fault.NotFound || !strings.Contains(fault.HintOf(err), "fire_drill") {
@@ -252,7 +283,7 @@ func FuzzLoad(f *testing.F) {
 		for _, tmpl := range set {
 			inc := open()
 			inc.ID = "THE-ID" // stands nowhere but where the template asks for it
-			r, err := message.Render(tmpl, inc, nil, start, map[string]string{"incident_id": marker + value, "summary": marker})
+			r, err := message.Render(tmpl, inc, message.Input{Now: start, Overrides: map[string]string{"incident_id": marker + value, "summary": marker}})
 			if err != nil {
 				t.Fatalf("%q loads and does not render: %v", tmpl.Body, err)
 			}

@@ -1,7 +1,6 @@
 package message
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,7 +21,9 @@ type Rendered struct {
 	// Fields holds every field of the template with the value it was given.
 	Fields map[string]string `json:"fields"`
 	// Due is when the message is to be sent.
-	Due time.Time `json:"due"`
+	Due time.Time `json:"due,omitzero"`
+	// External says that people outside the organisation read it.
+	External bool `json:"external"`
 }
 
 // Text returns the message as it goes into the record.
@@ -30,15 +31,30 @@ func (r Rendered) Text() string {
 	return "Subject: " + r.Subject + "\nTo: " + r.Audience + "\nTiming: " + r.Timing + "\n\n" + r.Body
 }
 
-// Render fills the template in from the record as of now. A field takes its
-// value from overrides, else from a fact of the same name, else from what the
-// record knows; timeline is the incident's timeline as lines. What nobody
-// knows is printed as UNKNOWN with the time by which it follows, and listed in
-// Open. The only error is a template with a stray brace.
-func Render(t Template, inc *incident.Incident, timeline []string, now time.Time, overrides map[string]string) (Rendered, error) {
-	v := values{inc: inc, timeline: timeline, now: now.UTC(), overrides: overrides}
+// Input is what a message is made from beside the incident.
+type Input struct {
+	// Now is the time of rendering.
+	Now time.Time
+	// Timeline is the incident's timeline as lines.
+	Timeline []string
+	// Overrides are values for fields, before all others.
+	Overrides map[string]string
+	// Due is when the message is to be sent; zero when nothing says so.
+	Due time.Time
+	// Deadlines are the incident's deadlines as lines.
+	Deadlines []string
+}
+
+// Render fills the template in from the record. A field takes its value from
+// the overrides, else from a fact of the same name, else from what the record
+// knows. What nobody knows is printed as UNKNOWN with the time by which it
+// follows, and listed in Open. The only error is a template with a stray
+// brace.
+func Render(t Template, inc *incident.Incident, in Input) (Rendered, error) {
+	v := values{inc: inc, Input: in}
+	v.Now = in.Now.UTC()
 	follows := "UNKNOWN – will follow by " + stamp(v.follows(t.Name))
-	r := Rendered{Template: t.Name, Fields: map[string]string{}, Due: v.due(t.Name)}
+	r := Rendered{Template: t.Name, Fields: map[string]string{}, Due: in.Due.UTC(), External: t.External}
 	unknown := map[string]bool{}
 	value := func(name string) string {
 		s := plain(v.get(name))
@@ -65,64 +81,17 @@ func Render(t Template, inc *incident.Incident, timeline []string, now time.Time
 	return r, nil
 }
 
-// due returns when a message is to be sent: the alert an hour after
-// detection, an update four hours after the one before, the report five
-// business days after closing.
-func (v values) due(template string) time.Time {
-	detected := cmp.Or(v.inc.DetectedAt, v.inc.OpenedAt, v.now).UTC()
-	switch template {
-	case InitialAlert:
-		return detected.Add(time.Hour)
-	case StakeholderUpdate:
-		from := detected
-		for _, m := range v.inc.Messages {
-			if m.Template == StakeholderUpdate {
-				from = m.At
-			}
-		}
-		return from.UTC().Add(updateEvery)
-	default:
-		from := v.now
-		if !v.inc.ClosedAt.IsZero() {
-			from = v.inc.ClosedAt.UTC()
-		}
-		return businessDays(from, 5)
-	}
-}
-
-// follows returns by when an unknown value follows: the next due time that is
-// still ahead.
+// follows returns by when an unknown value follows: when the message is due
+// where that is still ahead, else with the next update.
 func (v values) follows(template string) time.Time {
-	switch template {
-	case InitialAlert:
-		if due := v.due(template); due.After(v.now) {
-			return due
-		}
-		return v.now.Add(time.Hour)
-	case StakeholderUpdate:
-		return v.now.Add(updateEvery)
-	default:
-		if due := v.due(template); due.After(v.now) {
-			return due
-		}
-		return businessDays(v.now, 5)
+	if template != StakeholderUpdate && v.Due.After(v.Now) {
+		return v.Due
 	}
+	return v.Now.Add(updateEvery)
 }
 
 // updateEvery is the guide's rhythm of stakeholder updates.
 const updateEvery = 4 * time.Hour
-
-// businessDays returns from plus n days that are neither Saturday nor Sunday.
-// Holidays are not known here.
-func businessDays(from time.Time, n int) time.Time {
-	for n > 0 {
-		from = from.AddDate(0, 0, 1)
-		if d := from.Weekday(); d != time.Saturday && d != time.Sunday {
-			n--
-		}
-	}
-	return from
-}
 
 func stamp(t time.Time) string {
 	if t.IsZero() {

@@ -15,14 +15,12 @@ import (
 
 // values answers for the fields of one message.
 type values struct {
-	inc       *incident.Incident
-	timeline  []string
-	now       time.Time
-	overrides map[string]string
+	inc *incident.Incident
+	Input
 }
 
 func (v values) get(name string) string {
-	if s, ok := v.overrides[name]; ok {
+	if s, ok := v.Overrides[name]; ok {
 		return free(s)
 	}
 	if f, ok := v.inc.Facts[name]; ok {
@@ -78,9 +76,21 @@ var fields = map[string]func(values) string{
 	"action_2":            func(v values) string { return v.action(1) },
 	"update_frequency":    func(values) string { return "every 4 hours" },
 	"update_number":       values.updateNumber,
-	"next_update_time":    func(v values) string { return stamp(v.now.Add(updateEvery)) },
-	"detailed_timeline":   func(v values) string { return lines(v.timeline) },
+	"next_update_time":    func(v values) string { return stamp(v.Now.Add(updateEvery)) },
+	"detailed_timeline":   func(v values) string { return lines(v.Timeline) },
 	"eta":                 values.restored,
+
+	"exposure_period":          values.period,
+	"message_date":             func(v values) string { return v.Now.Format(time.DateOnly) },
+	"unknowns":                 values.unknowns,
+	"customer_unknowns":        values.customerUnknowns,
+	"deadlines":                func(v values) string { return lines(v.Deadlines) },
+	"verification_evidence":    values.verification,
+	"evidence_summary":         values.evidence,
+	"indicators_of_compromise": values.compromise,
+	"aware_time":               func(v values) string { return v.fact("aware_at") },
+	"classified_time":          func(v values) string { return v.fact("classified_major_at") },
+	"materiality_time":         func(v values) string { return v.fact("materiality_determined_at") },
 }
 
 func (v values) models() string { return flat(strings.Join(v.inc.Models, ", ")) }
@@ -135,7 +145,7 @@ func (v values) elapsed() string {
 	if v.inc.DetectedAt.IsZero() {
 		return ""
 	}
-	return span(v.now.Sub(v.inc.DetectedAt))
+	return span(v.Now.Sub(v.inc.DetectedAt))
 }
 
 // exposure is the time in which the tampered model was served.
@@ -149,6 +159,19 @@ func (v values) exposure() string {
 		return fmt.Sprintf("from %s (%s), not ended", stamp(start), flat(source))
 	default:
 		return fmt.Sprintf("from %s (%s) to %s, %s", stamp(start), flat(source), stamp(end), span(end.Sub(start)))
+	}
+}
+
+// period is the time of exposure without how it is known.
+func (v values) period() string {
+	start, _ := v.inc.FirstBad()
+	switch end := v.contained(); {
+	case start.IsZero():
+		return ""
+	case end.IsZero():
+		return "since " + stamp(start)
+	default:
+		return "from " + stamp(start) + " to " + stamp(end)
 	}
 }
 
@@ -220,7 +243,7 @@ func (v values) incomplete() []indicator.Indicator {
 
 func (v values) updateNumber() string {
 	n := 1
-	for _, m := range v.inc.Messages {
+	for _, m := range v.inc.Sent {
 		if m.Template == StakeholderUpdate {
 			n++
 		}

@@ -1,65 +1,175 @@
 package playbook
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/weightwarden/weightwarden/internal/action"
 	"github.com/weightwarden/weightwarden/internal/incident"
 )
 
-// Next returns the ids of the steps of the built-in playbook that the record
-// allows now, in their order: not seen to be done, and with nothing to wait
-// for that the record shows to be open. Steps that only people do (triage,
-// freezing, cutting traffic, notifying by hand) leave no trace of their own in
-// the record; they are taken as done once a step behind them is.
-func Next(inc *incident.Incident) []string {
-	done := doneBy(inc)
+// Status is where a step stands.
+type Status string
+
+// The ways in which a step can stand.
+const (
+	Done    Status = "done"
+	Allowed Status = "allowed"
+	Waiting Status = "waiting"
+	Over    Status = "over" // the incident is closed
+)
+
+// Standing is a step and where it stands.
+type Standing struct {
+	Step
+	Status Status `json:"status"`
+	// WaitsFor lists the ids of the steps that have to come before.
+	WaitsFor []string `json:"waits_for"`
+	// Because says in a sentence why the step is done, allowed or not.
+	Because string `json:"because"`
+}
+
+// FactPrefix starts the name of the fact by which people say that a step is
+// done.
+const FactPrefix = "step_"
+
+// Next returns the ids of the steps that the record allows now, in their
+// order: not seen to be done, and with nothing to wait for that the record
+// shows to be open.
+func (p Playbook) Next(inc *incident.Incident) []string {
 	next := []string{}
-	if inc.State == incident.Done {
-		return next
-	}
-	for _, s := range Default().Steps {
-		if !done[s.ID] && !slices.ContainsFunc(waits(s), func(id string) bool { return !done[id] }) {
+	for _, s := range p.Standings(inc) {
+		if s.Status == Allowed {
 			next = append(next, s.ID)
 		}
 	}
 	return next
 }
 
+// Standings says of every step where it stands. Steps that only people do
+// (freezing, cutting traffic) leave no trace of their own in the record; they
+// are taken as done when a step behind them is, or when a fact says so.
+func (p Playbook) Standings(inc *incident.Incident) []Standing {
+	done := map[string]string{}
+	byKind := doneBy(inc)
+	for _, s := range p.Steps {
+		f, stated := inc.Facts[FactPrefix+s.ID]
+		switch {
+		case stated && slices.Contains([]string{"done", "yes", "true"}, f.Value):
+			done[s.ID] = "stated by " + f.By
+		case byKind[s.Kind] != "":
+			done[s.ID] = byKind[s.Kind]
+		}
+	}
+	out := make([]Standing, 0, len(p.Steps))
+	for _, s := range p.Steps {
+		out = append(out, p.standing(inc, s, done))
+	}
+	return out
+}
+
+func (p Playbook) standing(inc *incident.Incident, s Step, done map[string]string) Standing {
+	out := Standing{Step: s, Status: Allowed, WaitsFor: []string{}, Because: s.Reason}
+	for _, id := range p.waits(s) {
+		if done[id] == "" {
+			out.WaitsFor = append(out.WaitsFor, id)
+		}
+	}
+	switch {
+	case done[s.ID] != "":
+		out.Status, out.WaitsFor, out.Because = Done, []string{}, done[s.ID]
+	case inc.State == incident.Done:
+		out.Status, out.Because = Over, "the incident is closed"
+	case len(out.WaitsFor) > 0:
+		out.Status, out.Because = Waiting, p.because(s, out.WaitsFor)
+	}
+	return out
+}
+
+// because says what a step waits for, and why it stands behind it.
+func (p Playbook) because(s Step, waits []string) string {
+	titles := make([]string, 0, len(waits))
+	for _, id := range waits {
+		before, _ := p.Step(id)
+		titles = append(titles, fmt.Sprintf("%s (%s)", id, before.Title))
+	}
+	return "not before " + strings.Join(titles, ", ") + ": " + s.Reason
+}
+
 // waits returns what the program makes a step wait for. Moving a model
 // directory ends its state, so quarantine waits for the evidence, and the
 // evidence for nothing but the declaration.
-func waits(s Step) []string {
-	switch s.ID {
+func (p Playbook) waits(s Step) []string {
+	switch s.Kind { //nolint:exhaustive // all others wait for what the playbook says
 	case Quarantine:
-		return []string{Declare, Preserve}
+		return p.ofKind(Declare, Preserve)
 	case Preserve:
-		return []string{Declare}
+		return p.ofKind(Declare)
 	default:
 		return s.After
 	}
 }
 
-// doneBy says which steps the record shows to be done.
-func doneBy(inc *incident.Incident) map[string]bool {
-	contained := !inc.MovedAt(action.Isolate).IsZero()
-	recovered := !inc.MovedAt(action.Rollback).IsZero()
+// Advice is the one next thing to do.
+type Advice struct {
+	IncidentID string `json:"incident_id"`
+	// Next is nil when nothing remains to be done.
+	Next *Standing `json:"next"`
+	// Also are the other steps that are allowed now.
+	Also []Standing `json:"also_allowed"`
+	// Others are all further steps, with the reason why not now.
+	Others []Standing `json:"others"`
+}
+
+// Advise names the one next thing: the first step that is allowed, and before
+// it any allowed step of an urgent kind.
+func (p Playbook) Advise(inc *incident.Incident, urgent ...Kind) Advice {
+	a := Advice{IncidentID: inc.ID, Also: []Standing{}, Others: []Standing{}}
+	for _, s := range p.Standings(inc) {
+		if s.Status == Allowed {
+			a.Also = append(a.Also, s)
+		} else {
+			a.Others = append(a.Others, s)
+		}
+	}
+	if len(a.Also) == 0 {
+		return a
+	}
+	first := max(0, slices.IndexFunc(a.Also, func(s Standing) bool { return slices.Contains(urgent, s.Kind) }))
+	next := a.Also[first]
+	a.Next, a.Also = &next, slices.Delete(a.Also, first, first+1)
+	return a
+}
+
+// doneBy says how the record shows that steps of a kind are done; "" is that
+// it does not.
+func doneBy(inc *incident.Incident) map[Kind]string {
+	contained := seen(!inc.MovedAt(action.Isolate).IsZero(), "the model was observed out of serving")
+	recovered := seen(!inc.MovedAt(action.Rollback).IsZero(), "a verified version was observed in place")
 	_, rooted := inc.Facts["root_cause_analysis"]
-	return map[string]bool{
-		Record: true, Triage: true,
-		Declare:     inc.Commander != "",
+	return map[Kind]string{
+		Record: "the record has begun", Triage: "the incident was declared",
+		Declare:     seen(inc.Commander != "", "a commander is named"),
 		Freeze:      contained,
 		CutTraffic:  contained,
 		Quarantine:  contained,
-		Preserve:    allSealed(inc),
-		BlastRadius: len(inc.Inquiries) > 0,
-		Notify:      sent(inc, "initial_alert"),
-		Rotate:      contained && len(inc.OpenTasks()) == 0,
+		Preserve:    seen(allSealed(inc), "the evidence of every model is sealed"),
+		BlastRadius: seen(len(inc.Inquiries) > 0, "an investigation is recorded"),
+		Notify:      seen(alerted(inc), "the initial alert was sent"),
+		Rotate:      seen(contained != "" && len(inc.OpenTasks()) == 0, "no task is open"),
 		Select:      recovered,
 		Restore:     recovered,
-		RootCause:   rooted,
-		Review:      inc.State == incident.Done,
+		RootCause:   seen(rooted, "the root cause is stated"),
+		Review:      seen(inc.State == incident.Done, "the incident is closed"),
 	}
+}
+
+func seen(yes bool, how string) string {
+	if yes {
+		return how
+	}
+	return ""
 }
 
 func allSealed(inc *incident.Incident) bool {
@@ -69,6 +179,8 @@ func allSealed(inc *incident.Incident) bool {
 	})
 }
 
-func sent(inc *incident.Incident, template string) bool {
-	return slices.ContainsFunc(inc.Messages, func(m incident.RenderedMessage) bool { return m.Template == template })
+// alerted reports whether the initial alert was sent: rendering it tells
+// nobody anything.
+func alerted(inc *incident.Incident) bool {
+	return slices.ContainsFunc(inc.Sent, func(m incident.SentMessage) bool { return m.Template == "initial_alert" })
 }

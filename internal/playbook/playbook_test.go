@@ -106,8 +106,8 @@ func TestNext(t *testing.T) {
 			"recovered_and_explained",
 			incident.Incident{
 				Commander: "a", Assessed: sealed, Plans: []incident.PlanState{done(action.Isolate), done(action.Rollback)}, Inquiries: []incident.Inquiry{{}},
-				Facts:    map[string]incident.StatedFact{"root_cause_analysis": {}},
-				Messages: []incident.RenderedMessage{{Message: incident.Message{Template: "initial_alert"}}},
+				Facts: map[string]incident.StatedFact{"root_cause_analysis": {}},
+				Sent:  []incident.SentMessage{{MessageSent: incident.MessageSent{MessageRef: incident.MessageRef{Template: "initial_alert"}}}},
 			},
 			[]string{"monitor", "review"},
 		},
@@ -118,7 +118,7 @@ func TestNext(t *testing.T) {
 			if tt.inc.Models == nil {
 				tt.inc.Models = []string{"m"}
 			}
-			if diff := cmp.Diff(tt.want, playbook.Next(&tt.inc)); diff != "" {
+			if diff := cmp.Diff(tt.want, playbook.Default().Next(&tt.inc)); diff != "" {
 				t.Errorf("next steps (-want +got):\n%s", diff)
 			}
 		})

@@ -42,6 +42,7 @@ type artifactIn struct {
 	data   *io.SectionReader
 	depth  int
 	opaque bool
+	as     artifact.Format // as the container has it, or ""
 }
 
 // judge sniffs an artifact and gives it to the detectors that want it.
@@ -50,6 +51,9 @@ func (c *scanCase) judge(ctx context.Context, a artifactIn) {
 	if err != nil {
 		c.own(detect.RuleUnread, a.member, 0, "the artifact could not be read: %v", err)
 		return
+	}
+	if a.as != "" {
+		kind = sniff.Result{Formats: []artifact.Format{a.as}}
 	}
 	if a.opaque && !c.hides(a, kind) {
 		return
@@ -118,8 +122,12 @@ func (c *scanCase) identity(a artifactIn, kind sniff.Result) {
 		c.own(detect.RulePolyglot, a.member, 0, "the content is %s at once", strings.Join(names, " and "))
 	}
 	promised := artifact.Promised(a.name)
+	if a.opaque {
+		promised = nil
+	}
 	kept := func(f artifact.Format) bool { return slices.Contains(promised, f) }
-	if promised != nil && kind.Is() != artifact.Empty && !slices.ContainsFunc(kind.Formats, kept) {
+	known := kind.Is() != artifact.Empty && kind.Is() != artifact.Unknown
+	if promised != nil && known && !slices.ContainsFunc(kind.Formats, kept) {
 		c.own(detect.RulePromise, a.member, 0, "the name promises %s, the content is %s", promised[0], kind.Is())
 	}
 }
@@ -135,7 +143,7 @@ var loadable = []artifact.Format{
 // so.
 func (c *scanCase) hides(a artifactIn, kind sniff.Result) bool {
 	for _, f := range kind.Formats {
-		if slices.Contains(loadable, f) && !a.byChance(f) {
+		if slices.Contains(loadable, f) && (f != artifact.Pickle || a.imports()) {
 			c.own(detect.RuleHidden, a.member, 0, "plain data is %s", f)
 			return true
 		}
@@ -199,4 +207,11 @@ func unpackedName(name string) string {
 		return strings.TrimSuffix(base, ext)
 	}
 	return base + " (decompressed)"
+}
+
+// imports reports whether plain data is a pickle by more than chance.
+func (a artifactIn) imports() bool {
+	head := make([]byte, min(a.data.Size(), sniff.HeadLength))
+	n, _ := a.data.ReadAt(head, 0)
+	return sniff.Imports(head[:n])
 }

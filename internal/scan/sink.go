@@ -2,8 +2,6 @@ package scan
 
 import (
 	"context"
-	"errors"
-	"io"
 	"path"
 	"slices"
 	"strings"
@@ -44,7 +42,7 @@ func (s *sink) Nested(ctx context.Context, m detect.Member) error {
 		return nil
 	}
 	s.checkName(m)
-	inside := artifactIn{name: m.Name, member: s.in.under(m.Name), depth: s.in.depth + 1, opaque: m.Opaque}
+	inside := artifactIn{name: m.Name, member: s.in.under(m.Name), depth: s.in.depth + 1, opaque: m.Opaque, as: m.As}
 	if m.Name == "" {
 		inside.name = unpackedName(s.in.name)
 		inside.member = s.in.under(inside.name)
@@ -138,15 +136,4 @@ func oddName(name string) string {
 		return "is reserved on Windows"
 	}
 	return ""
-}
-
-// byChance reports whether a signature that is too short to mean something in
-// arbitrary numbers is all that speaks for the format.
-func (a artifactIn) byChance(f artifact.Format) bool {
-	if f != artifact.Pickle {
-		return false
-	}
-	head := make([]byte, 2)
-	_, err := a.data.ReadAt(head, 0)
-	return err != nil && !errors.Is(err, io.EOF)
 }

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/format/pickle"
+	"github.com/weightwarden/weightwarden/internal/format/torch"
 )
 
 // kind is one row of the table.
@@ -122,34 +124,16 @@ func isNative(p *probe) bool {
 // isTorchLegacy knows the first of the pickles that torch.save wrote before it
 // wrote archives: the number 0x1950a86a20f9469cfc6c.
 func isTorchLegacy(p *probe) bool {
-	return magicAt(2, "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.")(p)
+	return magicAt(2, torch.Magic)(p)
 }
 
-// isPickle knows protocol 2 and up by the first opcode, and protocol 0 and 1 by
-// an opcode that imports or builds something right at the start.
+// isPickle is stricter where the bytes are something else already: any bytes
+// can happen to be a few opcodes.
 func isPickle(p *probe) bool {
-	head := p.head
-	if len(head) >= 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 9 {
-		return !isTorchLegacy(p)
+	if p.strong || magic("PK\x03\x04", "PK\x05\x06")(p) {
+		return pickle.Imports(p.head)
 	}
-	if len(head) < 4 || !strings.ContainsRune("c(]}", rune(head[0])) {
-		return false
-	}
-	at := bytes.IndexByte(head, 'c')
-	if at < 0 || at > 16 {
-		return bytes.HasPrefix(head, []byte("(lp")) || bytes.HasPrefix(head, []byte("(dp"))
-	}
-	lines := bytes.SplitN(head[at+1:], []byte("\n"), 3)
-	return len(lines) == 3 && dotted(lines[0]) && dotted(lines[1])
-}
-
-func dotted(b []byte) bool {
-	for _, c := range b {
-		if c != '.' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
-			return false
-		}
-	}
-	return len(b) > 0
+	return !isTorchLegacy(p) && pickle.Looks(p.head, p.size)
 }
 
 // isTar wants the signature, or the checksum of a header from before there was
@@ -187,7 +171,11 @@ func isZip(p *probe) bool {
 	}
 	tail := p.tail()
 	at := bytes.LastIndex(tail, []byte("PK\x05\x06"))
-	return at >= 0 && len(tail)-at >= 22 && bytes.Contains(tail, []byte("PK\x01\x02"))
+	if at < 0 || len(tail)-at < 22 || !bytes.Contains(tail, []byte("PK\x01\x02")) {
+		return false
+	}
+	// The last member of a tar may be a zip: that is no zip at the end.
+	return !isTar(p) || len(tail)-at == 22+int(binary.LittleEndian.Uint16(tail[at+20:]))
 }
 
 // hasMember reports whether a name that ends so, or begins so below the first

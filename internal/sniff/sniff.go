@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/format/pickle"
 )
 
 // Result is what an artifact is.
@@ -67,6 +68,10 @@ func Head(name string, head []byte, size int64) Result {
 	return p.match()
 }
 
+// Imports reports whether head begins a pickle that imports something, which
+// arbitrary numbers do not.
+func Imports(head []byte) bool { return pickle.Imports(head) }
+
 func (p *probe) match() (r Result) {
 	if p.size == 0 {
 		return Result{Formats: []artifact.Format{artifact.Empty}}
@@ -78,6 +83,7 @@ func (p *probe) match() (r Result) {
 			r.Special = append(r.Special, k.format)
 		case k.within == "" && k.match(p):
 			r.Formats = append(r.Formats, k.format)
+			p.strong = true
 		}
 	}
 	if len(r.Formats) == 0 {
@@ -95,6 +101,8 @@ type probe struct {
 	end  []byte
 	read bool
 	err  error
+	// strong says that a kind matched already.
+	strong bool
 }
 
 // tail returns the last bytes. It reads them only once, and only when asked.

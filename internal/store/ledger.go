@@ -104,7 +104,7 @@ func (l *Ledger) Entries(ctx context.Context, log string, from uint64) ([]eviden
 	}
 	entries := make([]evidence.Entry, 0, len(rows))
 	for _, r := range rows {
-		e, err := evidence.ParseEntry(r.Raw)
+		e, err := evidence.ParseProven(r.Raw)
 		if err != nil {
 			return nil, fault.New(fault.Incomplete, "%s: entry %d: %w", action, r.Seq, err).WithHint("%s", verifyHint)
 		}

@@ -88,6 +88,30 @@ var tellers = map[string]func(*teller, evidence.Entry, *Event) error{
 	incident.KindMessage: tell(func(_ *teller, e *Event, b incident.Message) {
 		e.Description = fmt.Sprintf("Message %s rendered as number %d%s.", quote(b.Template), b.Number, open(b.Open))
 	}),
+	incident.KindCustody: tell(func(_ *teller, e *Event, b incident.Custody) {
+		e.Description = fmt.Sprintf("Evidence %s %s: SHA-256 %s, to %s%s.", quote(b.Name), quote(string(b.Event)), b.SHA256.Hex(), quote(b.To), because(b.Reason))
+	}),
+	incident.KindHold: tell(func(_ *teller, e *Event, b incident.Hold) {
+		word := "put on"
+		if !b.On {
+			word = "lifted"
+		}
+		e.Description = fmt.Sprintf("Hold on the evidence %s%s.", word, because(b.Reason))
+	}),
+	incident.KindScope: tell(func(_ *teller, e *Event, b incident.Scope) {
+		e.Description = fmt.Sprintf("Scope of model %s assessed: %d places looked at, %d affected, %d of them because they could not be read; first bad %s (%s).",
+			quote(b.Model), len(b.Places), b.Affected(), b.Unknown(), b.FirstBad.UTC().Format(time.RFC3339), quote(b.FirstBadSource))
+	}),
+	incident.KindMessageApproved: tell(func(_ *teller, e *Event, b incident.MessageApproved) {
+		e.Description = fmt.Sprintf("Message %s number %d approved by %s.", quote(b.Template), b.Number, quote(b.By))
+	}),
+	incident.KindMessageSent: tell(func(_ *teller, e *Event, b incident.MessageSent) {
+		e.Description = fmt.Sprintf("Message %s number %d sent to %s%s%s.",
+			quote(b.Template), b.Number, recipients(b.Recipients), over(b.Channel), because(b.Receipt))
+	}),
+	incident.KindMessageAcknowledged: tell(func(_ *teller, e *Event, b incident.MessageAcknowledged) {
+		e.Description = fmt.Sprintf("Message %s number %d acknowledged by %s%s.", quote(b.Template), b.Number, quote(b.By), because(b.Receipt))
+	}),
 	incident.KindClosed: tell(func(_ *teller, e *Event, b incident.Closed) {
 		e.Description = fmt.Sprintf("Incident closed%s.", because(b.Resolution))
 	}),
@@ -200,6 +224,20 @@ func list(names []string) string {
 		quoted = append(quoted, quote(n))
 	}
 	return strings.Join(quoted, ", ")
+}
+
+func recipients(names []string) string {
+	if len(names) == 0 {
+		return "nobody named"
+	}
+	return list(names)
+}
+
+func over(channel string) string {
+	if channel == "" {
+		return ""
+	}
+	return " over " + quote(channel)
 }
 
 func because(reason string) string {

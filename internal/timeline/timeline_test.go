@@ -27,6 +27,7 @@ func everyKind() []evidence.Draft {
 	digest := artifact.SHA256Of([]byte("x"))
 	step := action.Step{ID: "exchange", Summary: "Exchange the directory for a marker."}
 	plan := action.Plan{Incident: "INC-1", Action: action.Isolate, Model: "m", Target: "/models/m", Steps: []action.Step{step}}
+	ref := incident.MessageRef{Template: "initial_alert", Number: 1, SHA256: digest}
 	bodies := []struct {
 		kind string
 		body any
@@ -52,6 +53,10 @@ func everyKind() []evidence.Draft {
 		{incident.KindMessage, incident.Message{Template: "initial_alert", Number: 1, Open: []string{"eta"}}},
 		{incident.KindInquiry, incident.Inquiry{Model: "m", Reference: "/good", Files: 3, Unread: []string{"w"}, Comparison: &incident.Comparison{Modified: []string{"w"}}}},
 		{incident.KindInquiry, incident.Inquiry{Model: "m"}},
+		{incident.KindMessageApproved, incident.MessageApproved{MessageRef: ref, By: "bo"}},
+		{incident.KindMessageSent, incident.MessageSent{MessageRef: ref, Recipients: []string{"security", "x\ny"}, Channel: "phone", Receipt: "ticket 7."}},
+		{incident.KindMessageSent, incident.MessageSent{MessageRef: ref}},
+		{incident.KindMessageAcknowledged, incident.MessageAcknowledged{MessageRef: ref, By: "security"}},
 		{incident.KindClosed, incident.Closed{Resolution: "restored"}},
 		{"future_kind", map[string]string{"a": "b"}},
 		{incident.KindNote, "not an object"},

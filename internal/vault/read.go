@@ -103,3 +103,14 @@ func (v *Vault) Verify(ctx context.Context, d artifact.Digest, size int64) error
 	}
 	return nil
 }
+
+// Open opens what is kept as the evidence d, whether or not it still is what
+// was sealed: what became of evidence is evidence too. What is not there is a
+// [fault.NotFound], what is no file any more a [fault.Conflict].
+func (v *Vault) Open(d artifact.Digest) (io.ReadCloser, error) {
+	f, _, err := v.open(d)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}

@@ -5,12 +5,18 @@ package catalog
 
 import (
 	"github.com/weightwarden/weightwarden/internal/detect"
+	"github.com/weightwarden/weightwarden/internal/detect/pickle"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
+	"github.com/weightwarden/weightwarden/internal/detect/torch"
+	"github.com/weightwarden/weightwarden/internal/detect/zip"
 )
 
 // All returns every detector, in the order in which they are asked.
 func All() []detect.Detector {
 	return []detect.Detector{
+		pickle.New(),
+		zip.New(),
+		torch.New(),
 		text.New(),
 	}
 }

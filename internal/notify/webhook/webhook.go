@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -39,7 +40,7 @@ func (s Sender) Send(ctx context.Context, target string, payload []byte) (retry 
 	req.Header.Set("User-Agent", "weightwarden")
 	resp, err := s.client().Do(req)
 	if err != nil {
-		return true, fmt.Errorf("webhook: %w", hideURL(err))
+		return true, errors.New("webhook: " + hide(req.URL, err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
@@ -60,13 +61,22 @@ func (s Sender) client() *http.Client {
 	return &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// hideURL keeps what went wrong and drops the address it went wrong with.
-func hideURL(err error) error {
+// hide keeps what went wrong and drops the address it went wrong with.
+func hide(address *url.URL, err error) string {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return fmt.Errorf("%s: %w", op.Op, op.Err)
+		err = fmt.Errorf("%s: %w", op.Op, op.Err)
 	}
-	return err
+	text := err.Error()
+	password, _ := address.User.Password()
+	for _, secret := range []string{
+		address.String(), address.RequestURI(), address.Path, address.RawQuery, address.Host, address.Hostname(), password,
+	} {
+		if len(secret) > 1 {
+			text = strings.ReplaceAll(text, secret, "(address)")
+		}
+	}
+	return text
 }
