@@ -24,15 +24,16 @@ func main() {
 	defer stop()
 	env := cli.Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		OutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
-		ErrTerminal: term.IsTerminal(int(os.Stderr.Fd())),
-		Getenv:      os.Getenv,
-		Now:         time.Now,
-		Random:      rand.Reader,
-		Actor:       actor(),
-		Root:        os.Geteuid() == 0,
-		Version:     version,
-		TempDir:     os.TempDir(),
+		OutTerminal:  term.IsTerminal(int(os.Stdout.Fd())),
+		ErrTerminal:  term.IsTerminal(int(os.Stderr.Fd())),
+		ReadPassword: passwordReader(ctx),
+		Getenv:       os.Getenv,
+		Now:          time.Now,
+		Random:       rand.Reader,
+		Actor:        actor(),
+		Root:         os.Geteuid() == 0,
+		Version:      version,
+		TempDir:      os.TempDir(),
 	}
 	os.Exit(cli.Main(ctx, env, os.Args[1:]))
 }

@@ -21,9 +21,12 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	// OutTerminal and ErrTerminal say whether a person looks at the stream.
 	OutTerminal, ErrTerminal bool
-	Getenv                   func(string) string
-	Now                      func() time.Time
-	Random                   io.Reader
+	// ReadPassword asks the person at the terminal for a password, which is
+	// not shown. Nil when nobody can be asked.
+	ReadPassword func(prompt string) ([]byte, error)
+	Getenv       func(string) string
+	Now          func() time.Time
+	Random       io.Reader
 	// Actor is who runs the program, as it stands in records: "user@host".
 	Actor string
 	// Root says that the program runs with all privileges.

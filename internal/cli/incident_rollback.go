@@ -91,7 +91,7 @@ func (s *session) selectVersion(ctx context.Context, inc *incident.Incident, m c
 	if len(all) > 0 && all[0].Eligible() {
 		return all[0], all, nil
 	}
-	reason, hint := noCandidate(all, s.archive(m), inc.ID, len(keys.Keys) == 0 && keys.Roots == nil)
+	reason, hint := noCandidate(all, s.archive(m), inc.ID, len(keys.Keys) == 0 && keys.Roots == nil && keys.Keyless == nil)
 	return none, all, s.responder().Refuse(ctx, inc.ID, incident.Refused{Gate: "G4", Action: string(action.Rollback), Reason: reason}, hint)
 }
 
@@ -120,7 +120,7 @@ func (s *session) candidates(ctx context.Context, selector knowngood.Selector, m
 func noCandidate(all []knowngood.Candidate, archive, id string, nobody bool) (reason, hint string) {
 	hint = "keep the model out of serving; bring a signed version, or state what is known: weightwarden incident fact " + id + " first_bad_at TIME"
 	if nobody {
-		hint = "say whom to trust: --public-key FILE, or trust: in the configuration"
+		hint = "say whom to trust: --public-key FILE, --certificate-chain FILE or --identity NAME, or trust: in the configuration"
 	}
 	if len(all) == 0 {
 		return "there is no version of the model in " + artifact.Quote(archive), hint

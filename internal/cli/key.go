@@ -18,20 +18,23 @@ import (
 type passwordFlags struct{ file string }
 
 func (f *passwordFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.file, "password-file", "", "`file` with the password of an encrypted key, - for standard input (default $COSIGN_PASSWORD)")
+	flags.StringVar(&f.file, "password-file", "", "`file` with the password of an encrypted key, - for standard input (default $COSIGN_PASSWORD, else it is asked for on a terminal)")
 }
 
 // maxPassword bounds what is read as a password, in bytes.
 const maxPassword = 4096
 
-// read returns a function that fetches the password when it is needed.
-func (f *passwordFlags) read(g *globals) func() ([]byte, error) {
+// read returns a function that fetches the password when it is needed. A new
+// password is asked for again, where it is asked for at all.
+func (f *passwordFlags) read(g *globals) func() ([]byte, error) { return f.fetch(g, false) }
+
+func (f *passwordFlags) fetch(g *globals, again bool) func() ([]byte, error) {
 	return func() ([]byte, error) {
 		if f.file == "" {
 			if p := g.Getenv("COSIGN_PASSWORD"); p != "" {
 				return []byte(p), nil
 			}
-			return nil, usage("the key is encrypted and there is no password: use --password-file or COSIGN_PASSWORD")
+			return g.askPassword(again)
 		}
 		in := g.Stdin
 		if f.file != "-" {
@@ -48,6 +51,22 @@ func (f *passwordFlags) read(g *globals) func() ([]byte, error) {
 		}
 		return bytes.TrimRight(data, "\r\n"), nil
 	}
+}
+
+// askPassword asks a person.
+func (g *globals) askPassword(again bool) ([]byte, error) {
+	if g.ReadPassword == nil {
+		return nil, usage("the key is encrypted and there is no password: use --password-file or COSIGN_PASSWORD")
+	}
+	password, err := g.ReadPassword("Password of the private key: ")
+	if err != nil || !again {
+		return password, err
+	}
+	second, err := g.ReadPassword("The same again: ")
+	if err == nil && !bytes.Equal(password, second) {
+		return nil, usage("the two passwords differ")
+	}
+	return password, err
 }
 
 func newKey(g *globals) *cobra.Command {
@@ -83,7 +102,7 @@ func runKeyGenerate(_ context.Context, g *globals, o keyOptions) error {
 	var password []byte
 	if o.encrypted {
 		var err error
-		if password, err = o.password.read(g)(); err != nil {
+		if password, err = o.password.fetch(g, true)(); err != nil {
 			return err
 		}
 		if len(password) == 0 {

@@ -190,10 +190,7 @@ func (s *session) environments(ctx context.Context) []string {
 // trust returns whom signatures are verified against: the flags where they
 // name anybody, else the configuration.
 func (s *session) trust(f trustFlags) (oms.Trust, error) {
-	if f.empty() {
-		f = trustFlags{publicKeys: s.conf.Trust.PublicKeys, chains: s.conf.Trust.CertificateChains}
-	}
-	return f.trust()
+	return f.trust(s.conf.Trust)
 }
 
 // responder returns the orchestrator over this state directory.

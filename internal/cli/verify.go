@@ -14,17 +14,15 @@ import (
 
 type verifyOptions struct {
 	trustFlags
+	ignoreFlags
 	signature     string
-	ignore        []string
-	symlinks      bool
 	failUncovered bool
 }
 
 func (o *verifyOptions) addFlags(f *pflag.FlagSet) {
-	o.add(f)
+	o.trustFlags.add(f)
 	f.StringVar(&o.signature, "signature", "", "signature `file` (default PATH/model.sig, then PATH/.signatures/)")
-	f.StringArrayVar(&o.ignore, "ignore-paths", nil, "do not verify this `path` of the model (repeatable); it is reported as uncovered")
-	f.BoolVar(&o.symlinks, "allow-symlinks", false, "accept symbolic links to files inside the model")
+	o.ignoreFlags.add(f, "do not verify this `path` (repeatable); it is reported as uncovered", "accept symbolic links to files inside the model")
 	f.BoolVar(&o.failUncovered, "fail-uncovered", false, "count files that no signature covers as tampering")
 }
 
@@ -32,8 +30,9 @@ const verifyLong = `Verifies a model's signature and every file against it. Acce
 Model Signing bundles (model.sig) and the form of the published guide:
 .signatures/manifest.json with a cosign blob signature beside it.
 
-Trusted are the keys and certificates given here, else those under trust: in
-the configuration. Exit code 0 means verified, 1 tampered, 3 not signed by
+Trusted are the keys, certificates and identities given here, else those under
+trust: in the configuration. Nothing is fetched: sigstore signatures are
+verified with the bundle and the trusted root alone. Exit code 0 means verified, 1 tampered, 3 not signed by
 anybody trusted, 4 not readable.`
 
 func newVerify(g *globals) *cobra.Command {
@@ -41,8 +40,9 @@ func newVerify(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify PATH", Short: "Verify a model's signature and every file against it",
 		Long: verifyLong, Args: cobra.ExactArgs(1),
-		Example: "  weightwarden verify models/sentiment-v2 --public-key release.pub",
-		RunE:    func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), g, o, args[0]) },
+		Example: "  weightwarden verify models/sentiment-v2 --public-key release.pub\n" +
+			"  weightwarden verify models/sentiment-v2 --identity releases@example.com --identity-provider https://accounts.example.com --trusted-root trusted_root.json",
+		RunE: func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), g, o, args[0]) },
 	}
 	o.addFlags(cmd.Flags())
 	return cmd
@@ -53,9 +53,13 @@ func runVerify(ctx context.Context, g *globals, o verifyOptions, path string) er
 	if err != nil {
 		return err
 	}
+	ignored, err := o.inside(path)
+	if err != nil {
+		return err
+	}
 	progress := newProgress(g)
 	r, err := verifyDeployed(ctx, path, oms.VerifyOptions{
-		Signature: o.signature, Trust: keys, IgnorePaths: o.ignore, AllowSymlinks: o.symlinks,
+		Signature: o.signature, Trust: keys, IgnorePaths: ignored, KeepGitPaths: o.keepGitPaths(), AllowSymlinks: o.symlinksAccepted,
 		FailUncovered: o.failUncovered, Now: g.Now(),
 		Progress: func(m manifest.Progress) { progress.hashing(path, m) },
 	})

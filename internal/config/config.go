@@ -98,7 +98,16 @@ type Trust struct {
 	PublicKeys []string
 	// CertificateChains are files of certificates (certificate_chains).
 	CertificateChains []string
+	// Identities sign with the sigstore method (identities).
+	Identities []Identity
+	// TrustedRoot is the file that says which Sigstore instance vouches for
+	// the identities, and which authorities for times, or "" (trusted_root).
+	TrustedRoot string
 }
+
+// Identity is who may sign with the sigstore method: exactly this identity
+// (identity), vouched for by exactly this OpenID Connect issuer (issuer).
+type Identity struct{ Name, Issuer string }
 
 // Alerts says what is worth an alert.
 type Alerts struct {

@@ -107,7 +107,7 @@ monitored_models:
   - {id: b, path: ./m/../b/}
 archive: old
 behavior_drift_threshold: 0.5
-trust: {require_signed: true, public_keys: [k.pub], certificate_chains: [/c.pem]}
+trust: {require_signed: true, public_keys: [k.pub], certificate_chains: [/c.pem], trusted_root: r.json, identities: [{identity: a@b, issuer: "https://c"}]}
 python: {environments: [venv]}
 alerts: {min_severity: critical}
 secrets_to_rotate: [HF_TOKEN, registry/push]
@@ -127,7 +127,7 @@ templates: t.yaml
 			{Model: artifact.Model{ID: "b", Path: "/etc/ww/b", Archive: "/etc/ww/old"}},
 		},
 		DriftThreshold: 0.5, Archive: "/etc/ww/old",
-		Trust:   config.Trust{RequireSigned: true, PublicKeys: []string{"/etc/ww/k.pub"}, CertificateChains: []string{"/c.pem"}},
+		Trust:   config.Trust{RequireSigned: true, PublicKeys: []string{"/etc/ww/k.pub"}, CertificateChains: []string{"/c.pem"}, TrustedRoot: "/etc/ww/r.json", Identities: []config.Identity{{Name: "a@b", Issuer: "https://c"}}},
 		Python:  pyenv.Config{Environments: []string{"/etc/ww/venv"}},
 		Alerts:  config.Alerts{MinSeverity: finding.Critical},
 		Secrets: []string{"HF_TOKEN", "registry/push"}, Templates: "/etc/ww/t.yaml",

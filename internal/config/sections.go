@@ -167,12 +167,34 @@ func (r *reader) dependencies(n *yaml.Node, at string) map[string]string {
 
 func (r *reader) trust(n *yaml.Node, at string) Trust {
 	var t Trust
+	before := len(r.mistakes)
 	r.mapping(n, at, map[string]field{
 		"require_signed":     func(n *yaml.Node, at string) { t.RequireSigned = r.boolean(n, at) },
 		"public_keys":        func(n *yaml.Node, at string) { t.PublicKeys = r.paths(n, at) },
 		"certificate_chains": func(n *yaml.Node, at string) { t.CertificateChains = r.paths(n, at) },
+		"identities": func(n *yaml.Node, at string) {
+			r.list(n, at, func(n *yaml.Node, at string) { t.Identities = append(t.Identities, r.identity(n, at)) })
+		},
+		"trusted_root": func(n *yaml.Node, at string) { t.TrustedRoot = r.path(n, at) },
 	})
+	if len(r.mistakes) == before && len(t.Identities) > 0 && t.TrustedRoot == "" {
+		r.wrong(n.Line, at, "identities need a trusted_root: the file that says which authorities vouch for them")
+	}
 	return t
+}
+
+// identity reads who may sign. Half of it would trust far too many.
+func (r *reader) identity(n *yaml.Node, at string) Identity {
+	var id Identity
+	before := len(r.mistakes)
+	r.mapping(n, at, map[string]field{
+		"identity": func(n *yaml.Node, at string) { id.Name = r.text(n, at) },
+		"issuer":   func(n *yaml.Node, at string) { id.Issuer = r.text(n, at) },
+	})
+	if len(r.mistakes) == before && (id.Name == "" || id.Issuer == "") {
+		r.wrong(n.Line, at, "needs both identity and issuer")
+	}
+	return id
 }
 
 func (r *reader) python(n *yaml.Node, at string) pyenv.Config {

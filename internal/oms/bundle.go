@@ -21,6 +21,7 @@ type bundle struct {
 	payloadType string
 	payload     []byte
 	signature   []byte
+	stamps      [][]byte // RFC 3161 responses over the signature
 }
 
 // parseBundle reads a bundle. It accepts one of the shapes that some release
@@ -105,8 +106,10 @@ func (p *bundleParser) material(key string) error {
 		p.materials++
 		p.out.method = MethodSigstore
 		return p.skip()
-	case "tlogEntries", "timestampVerificationData":
+	case "tlogEntries":
 		return p.skip() // what a keyless verifier reads, from the bytes
+	case "timestampVerificationData":
+		return p.optional('{', func() error { return p.fields(p.timestamps) })
 	default:
 		return errUnknownField
 	}
@@ -140,6 +143,28 @@ func (p *bundleParser) certificates(key string) error {
 			return err
 		})
 	})
+}
+
+// maxStamps is how many time stamps a bundle may have.
+const maxStamps = 32
+
+func (p *bundleParser) timestamps(key string) error {
+	if key != "rfc3161Timestamps" {
+		return errUnknownField
+	}
+	return p.optional('[', func() error {
+		return p.items(maxStamps, func() error { return p.object(p.timestamp) })
+	})
+}
+
+func (p *bundleParser) timestamp(key string) error {
+	if key != "signedTimestamp" {
+		return errUnknownField
+	}
+	var stamp []byte
+	err := p.bytes(&stamp)
+	p.out.stamps = append(p.out.stamps, stamp)
+	return err
 }
 
 func (p *bundleParser) envelope(key string) error {

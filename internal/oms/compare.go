@@ -37,7 +37,7 @@ func (v *verification) compare(ctx context.Context, c *claims, inside []string) 
 		c.files[0].path = filepath.Base(v.path)
 	}
 	cmp := comparison{verification: v, claims: c, inside: newPathSet(inside)}
-	cmp.ignore = newPathSet(slices.Concat(v.IgnorePaths, c.ignore, c.git(v.isDir)))
+	cmp.ignore = newPathSet(slices.Concat(v.IgnorePaths, c.ignore, c.git(v.isDir && !v.KeepGitPaths)))
 	cmp.index(m)
 	if cmp.root, cmp.rootName, err = v.open(); err != nil {
 		return v.noModel(ctx, err)
@@ -77,8 +77,8 @@ func openModel(path string, isDir bool) (*os.Root, func(string) string, error) {
 
 // git returns the paths that OMS leaves out of every directory. A blob
 // manifest leaves nothing out.
-func (c *claims) git(isDir bool) []string {
-	if !isDir || !c.gitIgnored {
+func (c *claims) git(wanted bool) []string {
+	if !wanted || !c.gitIgnored {
 		return nil
 	}
 	return gitPaths

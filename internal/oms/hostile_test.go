@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -144,7 +145,9 @@ func TestBundleRefused(t *testing.T) {
 		{"payload_changed", change(`"payload":"ey`, `"payload":"ICB7`), Error, ""},
 		{"empty_hint_is_no_hint", change(`"hint":"`, `"hint":"","keyDetails":"`), Verified, "does not name its key"},
 		{"key_is_no_pem", change(`"hint":"`, `"rawBytes":"AAAA","keyDetails":"`), Error, "not PEM"},
-		{"empty_chain", change(`"publicKey":{`, `"x509CertificateChain":{"certificates":[]},"tlogEntries":[],"timestampVerificationData":{`), Error, ""},
+		{"empty_chain", regexp.MustCompile(`"publicKey":{[^}]*}`).ReplaceAllString(good, `"x509CertificateChain":{"certificates":[]}`), Error, "without a certificate"},
+		{"many_time_stamps", change(`"tlogEntries":[]`, `"timestampVerificationData":{"rfc3161Timestamps":[`+strings.Repeat(`{},`, 100)+`{}]}`), Error, "more than 32"},
+		{"time_stamp_of_another_kind", change(`"tlogEntries":[]`, `"timestampVerificationData":{"other":[]}`), Untrusted, "unknown field"},
 		{"unknown_field", change(`"mediaType"`, `"extra":1,"mediaType"`), Untrusted, "unknown field"},
 	}
 	for _, tt := range tests {

@@ -128,6 +128,20 @@ func (r *reader) open(want json.Delim) error {
 	return nil
 }
 
+// optional reads null, or a value that opens with want; read reads what
+// follows.
+func (r *reader) optional(want json.Delim, read func() error) error {
+	t, err := r.token()
+	switch {
+	case err != nil || t == nil:
+		return err
+	case t != want:
+		return fmt.Errorf("byte %d: want %v: %w", r.dec.InputOffset(), want, ErrMalformed)
+	default:
+		return read()
+	}
+}
+
 // object reads an object and calls field after each key; field must read the
 // value.
 func (r *reader) object(field func(key string) error) error {

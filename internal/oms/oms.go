@@ -119,9 +119,16 @@ type Trust struct {
 	// AllowServerCertificates accepts leaf certificates whose extended key
 	// usage does not include code signing.
 	AllowServerCertificates bool
+	// Intermediates help to build chains up to the roots; they are not
+	// trusted by themselves.
+	Intermediates *x509.CertPool
 	// Keyless verifies the sigstore method. Without it such bundles are
 	// untrusted.
 	Keyless Keyless
+	// Timestamp verifies a time stamp (an RFC 3161 response) over a signature
+	// and returns its time. Without it time stamps in bundles of the key and
+	// certificate methods are reported as not verified and not used.
+	Timestamp func(signature, stamp []byte) (time.Time, error)
 }
 
 // Limits bound what is read of a signature. A zero field means its default.
@@ -155,6 +162,11 @@ type VerifyOptions struct {
 	// IgnorePaths are paths inside the model, exact or directories, that may
 	// exist without being signed. They are reported as uncovered.
 	IgnorePaths []string
+	// KeepGitPaths treats .git, .github, .gitattributes and .gitignore as any
+	// other path: what is there and not signed is a mismatch, unless the
+	// bundle says that it left them out. Without it they are ignored, as OMS
+	// has it, unless they are signed.
+	KeepGitPaths bool
 	// AllowSymlinks lets a signed name be a link to a regular file inside the
 	// model. What the bundle says about links does not matter: the verifier
 	// decides. Links to directories, broken links and links that lead out of

@@ -1,6 +1,7 @@
 package oms
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -26,6 +27,9 @@ type SignOptions struct {
 	// IgnorePaths are paths inside the model, exact or directories, that are
 	// left out. The bundle says so.
 	IgnorePaths []string
+	// KeepGitPaths signs .git, .github, .gitattributes and .gitignore, too,
+	// which OMS leaves out.
+	KeepGitPaths bool
 	// AllowSymlinks signs what links to regular files inside the model lead
 	// to, under the names of the links. Without it a link is an error.
 	AllowSymlinks bool
@@ -57,18 +61,50 @@ type Signed struct {
 // be read in full: then, and for links and special files, the error is a
 // [fault.Incomplete] or a [fault.Invalid] that names the first such path.
 func Sign(ctx context.Context, path string, key crypto.Signer, o SignOptions) (*Signed, error) {
-	s, err := signOver(ctx, path, key, o)
+	material, err := signingMaterial(key, o.Certificates)
+	if err != nil {
+		return nil, fmt.Errorf("sign %s: %w", artifact.Quote(path), err)
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	return SignBy(ctx, path, func(_ context.Context, _ string, payload []byte) ([]byte, error) {
+		return seal(payload, key, material, o.Random)
+	}, o)
+}
+
+// Sealer signs a payload by means of its own and returns the whole bundle.
+type Sealer func(ctx context.Context, payloadType string, payload []byte) ([]byte, error)
+
+// SignBy is [Sign] with the signature and its bundle made by seal. What the
+// options say about certificates and randomness does not matter then. A bundle
+// that is not over the payload, or that [Verify] would not read, is not
+// written.
+func SignBy(ctx context.Context, path string, seal Sealer, o SignOptions) (*Signed, error) {
+	s, err := signOver(ctx, path, seal, o)
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", artifact.Quote(path), err)
 	}
 	return s, nil
 }
 
-func signOver(ctx context.Context, path string, key crypto.Signer, o SignOptions) (*Signed, error) {
-	material, err := signingMaterial(key, o.Certificates)
+// sealed returns the bundle over the payload.
+func (s Sealer) sealed(ctx context.Context, payload []byte) ([]byte, error) {
+	data, err := s(ctx, payloadType, payload)
 	if err != nil {
 		return nil, err
 	}
+	b, err := parseBundle(data, Limits{}.fill())
+	if err != nil {
+		return nil, fmt.Errorf("check what was signed: %w", err)
+	}
+	if !bytes.Equal(b.payload, payload) {
+		return nil, errors.New("check what was signed: it is another payload")
+	}
+	return data, nil
+}
+
+func signOver(ctx context.Context, path string, seal Sealer, o SignOptions) (*Signed, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, unopened(err)
@@ -81,7 +117,7 @@ func signOver(ctx context.Context, path string, key crypto.Signer, o SignOptions
 		}
 	}
 	l, err := list(ctx, path, info.IsDir(), listOptions{
-		ignore: o.IgnorePaths, signature: out, links: o.AllowSymlinks, workers: o.Workers, progress: o.Progress,
+		ignore: o.IgnorePaths, git: o.KeepGitPaths, signature: out, links: o.AllowSymlinks, workers: o.Workers, progress: o.Progress,
 	})
 	if err != nil {
 		return nil, err
@@ -91,10 +127,7 @@ func signOver(ctx context.Context, path string, key crypto.Signer, o SignOptions
 	if err != nil {
 		return nil, err
 	}
-	if o.Random == nil {
-		o.Random = rand.Reader
-	}
-	data, err := seal(payload, key, material, o.Random)
+	data, err := seal.sealed(ctx, payload)
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +170,7 @@ type listing struct {
 
 type listOptions struct {
 	ignore    []string
+	git       bool   // not to be left out
 	signature string // to be left out when it is inside; may be ""
 	links     bool
 	workers   int
@@ -156,7 +190,10 @@ func list(ctx context.Context, path string, isDir bool, o listOptions) (*listing
 	}
 	l := &listing{}
 	if isDir {
-		l.ignore = slices.Concat(gitPaths, o.ignore)
+		l.ignore = slices.Clone(o.ignore)
+		if !o.git {
+			l.ignore = append(l.ignore, gitPaths...)
+		}
 		if rel, ok := insideModel(path, o.signature); ok && o.signature != "" {
 			l.ignore = append(l.ignore, rel)
 		}

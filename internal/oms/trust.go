@@ -33,6 +33,7 @@ type check struct {
 	legacy bool   // made by release v0.2.0
 	trust  Trust
 	now    time.Time
+	at     time.Time // when the signature was made, if somebody trusted says so
 }
 
 // valid reports whether the signature was made by pub.
@@ -44,15 +45,47 @@ func (c check) valid(pub crypto.PublicKey) bool {
 	return validSignature(pub, preAuth(b.payloadType, b.payload), b.signature)
 }
 
-func (c check) signer(ctx context.Context) (signer, error) {
-	switch c.bundle.method {
-	case MethodKey:
-		return c.byKey()
-	case MethodCertificate:
-		return c.byCertificate()
-	default:
+func (c check) signer(ctx context.Context) (s signer, err error) {
+	if c.bundle.method == MethodSigstore {
 		return c.keyless(ctx)
 	}
+	at, note := c.stamped()
+	c.at = at
+	if c.bundle.method == MethodKey {
+		s, err = c.byKey()
+	} else {
+		s, err = c.byCertificate()
+	}
+	s.at = at
+	switch {
+	case note == "":
+	case err != nil:
+		err = fmt.Errorf("%w (%s)", err, note)
+	default:
+		s.notes = append(s.notes, note)
+	}
+	return s, err
+}
+
+// stamped returns the latest of the times that a time-stamping authority
+// vouches for, or says why there is none although the bundle has time stamps.
+func (c check) stamped() (at time.Time, note string) {
+	switch {
+	case len(c.bundle.stamps) == 0:
+		return at, ""
+	case c.trust.Timestamp == nil:
+		return at, "the bundle's time stamp was not verified: no time-stamping authority is trusted"
+	}
+	for _, stamp := range c.bundle.stamps {
+		t, err := c.trust.Timestamp(c.bundle.signature, stamp)
+		switch {
+		case err != nil:
+			note = "the bundle's time stamp is not used: " + err.Error()
+		case t.After(at):
+			at = t.UTC()
+		}
+	}
+	return at, note
 }
 
 func keySigner(pub crypto.PublicKey) (signer, error) {
@@ -142,6 +175,11 @@ func (c check) keyless(ctx context.Context) (signer, error) {
 	if id.Signer == "" {
 		return signer{}, fmt.Errorf("sigstore signature without an identity: %w", errUntrusted)
 	}
+	// The verifier read the bundle with a parser of its own. What it found good
+	// has to be what is compared with the files.
+	if !validSignature(id.Key, preAuth(c.bundle.payloadType, c.bundle.payload), c.bundle.signature) {
+		return signer{}, fmt.Errorf("sigstore signature: the payload is not what was verified: %w", errUntrusted)
+	}
 	return signer{name: id.Signer, method: MethodSigstore, key: id.Key, at: id.SignedAt}, nil
 }
 
@@ -196,8 +234,8 @@ func (b *bundle) certificates() ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
-// chain verifies the certificates at the time of the check. A time in the
-// bundle does not help: nobody trusted vouches for it.
+// chain verifies the certificates at the time of the check, or, for a leaf
+// that has expired, at the time that a time-stamping authority vouches for.
 func (c check) chain(chain []*x509.Certificate) (notes []string, err error) {
 	leaf, at := chain[0], c.now
 	switch {
@@ -211,13 +249,21 @@ func (c check) chain(chain []*x509.Certificate) (notes []string, err error) {
 	}
 	if at.After(leaf.NotAfter) {
 		expired := "the certificate expired at " + leaf.NotAfter.UTC().Format(time.RFC3339)
-		if !c.trust.AllowExpiredLeaf {
+		switch {
+		case !c.at.IsZero() && !c.at.After(leaf.NotAfter):
+			notes = append(notes, expired+", after the verified time of the signature")
+			at = c.at
+		case !c.trust.AllowExpiredLeaf:
 			return nil, fmt.Errorf("%s: %w", expired, errUntrusted)
+		default:
+			notes = append(notes, expired+"; accepted because expired certificates are allowed")
+			at = leaf.NotBefore
 		}
-		notes = append(notes, expired+"; accepted because expired certificates are allowed")
-		at = leaf.NotBefore
 	}
 	middle := x509.NewCertPool()
+	if c.trust.Intermediates != nil {
+		middle = c.trust.Intermediates.Clone()
+	}
 	for _, cert := range chain[1:] {
 		middle.AddCert(cert)
 	}

@@ -7,8 +7,10 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"errors"
 	"math/big"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -107,6 +109,98 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+func TestIntermediatesOfTheVerifier(t *testing.T) {
+	ca, other, key := newAuthority(t), newAuthority(t), newKey(t, elliptic.P256())
+	dir := signed(t, key, map[string]string{"a": "a"}, SignOptions{Certificates: []*x509.Certificate{ca.leaf(t, key, nil)}})
+	roots, middle := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(ca.root)
+	middle.AddCert(ca.middle)
+	if r := verdict(t, dir, VerifyOptions{Trust: Trust{Roots: roots, Intermediates: middle}, Now: vectorTime}); r.Verdict != Verified {
+		t.Errorf("verdict %s, reasons %q", r.Verdict, r.Reasons)
+	}
+	roots = x509.NewCertPool()
+	roots.AddCert(other.root)
+	if r := verdict(t, dir, VerifyOptions{Trust: Trust{Roots: roots, Intermediates: middle}, Now: vectorTime}); r.Verdict != Untrusted {
+		t.Errorf("an intermediate is trusted by itself: verdict %s", r.Verdict)
+	}
+}
+
+// A leaf that has expired is accepted when a time that is verified lies inside
+// its life, and only then.
+func TestTimeStamps(t *testing.T) {
+	ca, key := newAuthority(t), newKey(t, elliptic.P256())
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.root)
+	dir := signed(t, key, map[string]string{"a": "a"}, SignOptions{Certificates: []*x509.Certificate{ca.leaf(t, key, nil), ca.middle}})
+	bundle := strings.Replace(string(readFile(t, filepath.Join(dir, bundleName))), `"tlogEntries":[]`,
+		`"timestampVerificationData":{"rfc3161Timestamps":[{"signedTimestamp":"AAAA"}]}`, 1)
+	put(t, dir, bundleName, bundle)
+	says := func(at time.Time, err error) func(signature, stamp []byte) (time.Time, error) {
+		return func(signature, stamp []byte) (time.Time, error) {
+			if string(stamp) != "\x00\x00\x00" || !strings.Contains(bundle, base64.StdEncoding.EncodeToString(signature)) {
+				t.Error("asked about something else")
+			}
+			return at, err
+		}
+	}
+	late := vectorTime.AddDate(2, 0, 0)
+	tests := []struct {
+		name   string
+		stamp  func(signature, stamp []byte) (time.Time, error)
+		now    time.Time
+		want   Verdict
+		reason string
+	}{
+		{"inside", says(vectorTime, nil), late, Verified, "verified time"},
+		{"after_the_end", says(late, nil), late, Untrusted, "expired"},
+		{"before_the_start", says(vectorTime.AddDate(-2, 0, 0), nil), late, Untrusted, "not yet valid"},
+		{"not_verified", says(time.Time{}, errors.New("forged")), late, Untrusted, "not used: forged"},
+		{"nobody_to_verify_it", nil, late, Untrusted, "no time-stamping authority"},
+		{"not_needed", nil, vectorTime, Verified, "not verified"},
+		{"forged_and_not_needed", says(time.Time{}, errors.New("forged")), vectorTime, Verified, "not used"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := verdict(t, dir, VerifyOptions{Trust: Trust{Roots: roots, Timestamp: tt.stamp}, Now: tt.now})
+			if r.Verdict != tt.want || !strings.Contains(strings.Join(r.Reasons, "\n"), tt.reason) {
+				t.Errorf("verdict %s, reasons %q; want %s, %q", r.Verdict, r.Reasons, tt.want, tt.reason)
+			}
+			if want := tt.name == "inside"; want != r.SignedAt.Equal(vectorTime) {
+				t.Errorf("signed at %v", r.SignedAt)
+			}
+		})
+	}
+}
+
+func TestSealerIsChecked(t *testing.T) {
+	key := newKey(t, elliptic.P256())
+	over := func(edit func([]byte) []byte) Sealer {
+		return func(_ context.Context, _ string, payload []byte) ([]byte, error) {
+			return seal(edit(payload), key, mustMaterial(t, key), rand.Reader)
+		}
+	}
+	same := func(b []byte) []byte { return b }
+	for name, s := range map[string]Sealer{
+		"another_payload": over(func([]byte) []byte { return []byte("{}") }),
+		"no_bundle":       func(context.Context, string, []byte) ([]byte, error) { return []byte("{}"), nil },
+		"error":           func(context.Context, string, []byte) ([]byte, error) { return nil, errors.New("offline") },
+	} {
+		dir := model(t, map[string]string{"a": "a"})
+		if _, err := SignBy(t.Context(), dir, s, SignOptions{}); err == nil {
+			t.Errorf("%s: written", name)
+		}
+		if _, err := os.Stat(filepath.Join(dir, bundleName)); err == nil {
+			t.Errorf("%s: there is a bundle", name)
+		}
+	}
+	dir := model(t, map[string]string{"a": "a"})
+	_, err := SignBy(t.Context(), dir, over(same), SignOptions{})
+	must(t, err)
+	if r := verdict(t, dir, VerifyOptions{Trust: trust(key)}); r.Verdict != Verified {
+		t.Errorf("verdict %s, reasons %q", r.Verdict, r.Reasons)
+	}
+}
+
 func TestCertificateOfAnotherKey(t *testing.T) {
 	ca, key := newAuthority(t), newKey(t, elliptic.P256())
 	chain := []*x509.Certificate{ca.leaf(t, newKey(t, elliptic.P256()), nil)}
@@ -150,6 +244,10 @@ func TestKeyless(t *testing.T) {
 		{"none", nil, Untrusted},
 		{"refused", func(context.Context, []byte) (Identity, error) { return Identity{}, errors.New("no log entry") }, Untrusted},
 		{"nobody", func(context.Context, []byte) (Identity, error) { return Identity{}, nil }, Untrusted},
+		{"of_another_payload", func(context.Context, []byte) (Identity, error) {
+			return Identity{Signer: "me@example.org", Key: newKey(t, elliptic.P256()).Public()}, nil
+		}, Untrusted},
+		{"without_a_key", func(context.Context, []byte) (Identity, error) { return Identity{Signer: "me@example.org"}, nil }, Untrusted},
 		{"accepted", func(_ context.Context, got []byte) (Identity, error) {
 			if string(got) != bundle {
 				t.Error("the verifier was given something else")
