@@ -37,6 +37,7 @@ var rows = []row{
 	{"internal/oms", "internal/manifest internal/artifact internal/fault", "golang.org/x/crypto/blake2b github.com/zeebo/blake3"},
 	// adapters: one technology each
 	{"internal/signer", "internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
+	{"internal/manifest", "internal/artifact internal/fault internal/fsop", ""},
 	{"internal/manifest", "internal/artifact internal/fault", "golang.org/x/sys/unix"},
 	{"internal/layout", "internal/manifest internal/artifact internal/fault", "go.yaml.in/yaml/v4"},
 	// the only importer of sigstore, and the only engine that may talk to a
@@ -66,7 +67,7 @@ var rows = []row{
 	{"internal/message", "internal/action internal/artifact internal/fault internal/incident internal/indicator", "go.yaml.in/yaml/v4"},
 	{"internal/clock", "internal/action internal/artifact internal/fault internal/incident", "go.yaml.in/yaml/v4"},
 	{"internal/stableid", "", ""},
-	{"internal/playbook", "internal/action internal/atlas internal/fault internal/incident internal/stableid", "go.yaml.in/yaml/v4"},
+	{"internal/playbook", "internal/action internal/artifact internal/atlas internal/fault internal/incident internal/stableid", "go.yaml.in/yaml/v4"},
 	{
 		"internal/report", "internal/action internal/artifact internal/atlas internal/clock internal/evidence internal/finding internal/incident " +
 			"internal/indicator internal/playbook internal/stableid internal/timeline", "",

@@ -25,7 +25,9 @@ type Baseline struct {
 	Established time.Time
 	Voucher     trust.Voucher
 	Who         string
-	Root        artifact.Digest
+	// Document is the digest of the stored form.
+	Document artifact.Digest
+	Root     artifact.Digest
 	// Key and Signed are those of [trust.BaselineSet].
 	Key    string
 	Signed artifact.Digest
@@ -124,7 +126,7 @@ func (s Store) open(ctx context.Context, set trust.At[trust.BaselineSet]) (*Base
 	}
 	return &Baseline{
 		Model: body.Model, Path: body.Path, Established: set.Time, Voucher: body.Voucher, Who: body.Who,
-		Root: body.Root, Key: body.Key, Signed: body.Signed, Manifest: m,
+		Document: body.Document, Root: body.Root, Key: body.Key, Signed: body.Signed, Manifest: m,
 	}, nil
 }
 

@@ -12,9 +12,19 @@ import (
 // Compare returns what differs between the baseline and the model as it is
 // now, and what could not be compared.
 func Compare(b *Baseline, now *manifest.Manifest, at time.Time) []indicator.Indicator {
+	return CompareRanges(b, now, nil, at)
+}
+
+// CompareRanges is Compare with the differing bytes of changed files, where
+// they are known, in the evidence.
+func CompareRanges(b *Baseline, now *manifest.Manifest, ranges map[string][]manifest.Range, at time.Time) []indicator.Indicator {
 	var out []indicator.Indicator
 	for _, c := range manifest.Compare(b.Manifest, now) {
-		out = append(out, changed(b.Model, c, at))
+		i := changed(b.Model, c, at)
+		if r := ranges[c.Path]; len(r) > 0 && c.Kind == manifest.Modified {
+			i.Evidence["ranges"] = r
+		}
+		out = append(out, i)
 	}
 	out = append(out, attributes(b, now, at)...)
 	return append(out, Problems(b.Model, now, at)...)
@@ -56,6 +66,7 @@ func addKind(ev map[string]any, key string, f artifact.File) {
 // problemTypes says which indicator a problem of the walk is.
 var problemTypes = map[manifest.ProblemKind]indicator.Type{
 	manifest.Unstable:    indicator.ModelFileUnstable,
+	manifest.Writer:      indicator.ModelFileWriter,
 	manifest.LinkEscapes: indicator.ModelLinkEscapes,
 }
 
@@ -67,8 +78,11 @@ func Problems(model string, m *manifest.Manifest, at time.Time) []indicator.Indi
 		if !ok {
 			t = indicator.ModelFileUnreadable
 		}
-		out = append(out, indicator.New(t, model, at,
-			fmt.Sprintf("%s could not be checked: %s", artifact.Quote(p.Path), p.Reason),
+		what := "%s could not be checked: %s"
+		if p.Kind == manifest.Writer {
+			what = "%s is as it says only for now: %s"
+		}
+		out = append(out, indicator.New(t, model, at, fmt.Sprintf(what, artifact.Quote(p.Path), p.Reason),
 			map[string]any{"file": p.Path, "model_id": model, "problem": string(p.Kind), "reason": p.Reason},
 			p.Path, string(p.Kind)))
 	}

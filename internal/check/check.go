@@ -45,6 +45,7 @@ type Checker struct {
 	Packages     map[string]string
 	// DriftThreshold is a divergence in bits.
 	DriftThreshold float64
+	Hashing        Hashing
 	// Actor is who takes baselines on first use.
 	Actor    string
 	Now      func() time.Time
@@ -89,6 +90,7 @@ type Model struct {
 	Files    int           `json:"files"`
 	Bytes    int64         `json:"bytes"`
 	Verdict  Verdict       `json:"verdict"`
+	Method   Method        `json:"method,omitempty"`
 	Root     string        `json:"root_digest,omitempty"`
 	Baseline *BaselineInfo `json:"baseline"`
 	// Layout is nil when the model could not be looked at.
@@ -197,7 +199,12 @@ func (r *Report) Outcome(failOn finding.Severity) (found, untrusted, incomplete 
 // rely on no baseline is taken, and nothing is called clean.
 func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Model, []indicator.Indicator) {
 	m := Model{ID: t.ID, Path: t.Path, Critical: t.Critical}
-	o, err := c.observe(ctx, t.Model)
+	var base *baseline.Baseline
+	var baseErr error
+	if state != nil {
+		base, baseErr = c.Baselines.Load(ctx, state, t.ID)
+	}
+	o, err := c.observe(ctx, t.Model, base)
 	if err != nil {
 		missing := fault.KindOf(err) == fault.NotFound
 		m.Verdict = Error
@@ -210,16 +217,16 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 	}
 	now := o.now
 	m.Files, m.Bytes, m.Root, m.Layout = now.Regular(), now.Bytes(), now.Root().String(), o.layout
+	m.Method = o.sight.method
 	if state == nil {
 		m.Verdict = Error // the record that would say what it should be was altered
 		return m, baseline.Problems(t.ID, now, c.Now())
 	}
 	found := append(c.denied(state, t, now), c.deniedSigner(state, o)...)
-	base, err := c.Baselines.Load(ctx, state, t.ID)
-	switch {
+	switch err := baseErr; {
 	case err == nil:
 		m.Baseline = info(base)
-		found = append(found, c.compare(base, now)...)
+		found = append(found, c.compare(base, o.sight)...)
 		found = withoutRepeats(found, c.signed(state, base, o))
 		found = withoutRepeats(found, c.structure(o, base.Trusted()))
 		m.Verdict = verdict(found, Clean)
@@ -240,14 +247,6 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 	return m, found
 }
 
-func (c *Checker) options(model string) manifest.Options {
-	var o manifest.Options
-	if c.Progress != nil {
-		o.Progress = func(p manifest.Progress) { c.Progress(model, p) }
-	}
-	return o
-}
-
 // verdict is the worst that the indicators say, or otherwise.
 func verdict(found []indicator.Indicator, otherwise Verdict) Verdict {
 	worst := otherwise
@@ -264,8 +263,8 @@ func verdict(found []indicator.Indicator, otherwise Verdict) Verdict {
 	return worst
 }
 
-func (c *Checker) compare(base *baseline.Baseline, now *manifest.Manifest) []indicator.Indicator {
-	found := baseline.Compare(base, now, c.Now())
+func (c *Checker) compare(base *baseline.Baseline, s *sight) []indicator.Indicator {
+	found := append(baseline.CompareRanges(base, s.now, s.ranges, c.Now()), s.found...)
 	switch {
 	case base.Revoked != "":
 		found = append(found, indicator.New(indicator.BaselineRevoked, base.Model, c.Now(),

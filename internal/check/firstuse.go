@@ -39,6 +39,9 @@ func (c *Checker) firstUse(ctx context.Context, state *trust.State, o *observati
 	if err := c.Baselines.Save(ctx, set, o.now, at, c.Actor); err != nil {
 		return nil, append(found, indicator.New(indicator.CheckFailed, id, at, err.Error(), map[string]any{"model_id": id}))
 	}
+	if err := c.established(ctx, id, o.sight); err != nil {
+		found = append(found, c.stored(id, err))
+	}
 	if !set.Trusted() {
 		found = append(found, unverified(id, at))
 	}
@@ -61,7 +64,7 @@ func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reaso
 	if err != nil {
 		return nil, err
 	}
-	o, err := c.observe(ctx, m)
+	o, err := c.observe(ctx, m, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +89,9 @@ func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reaso
 	}
 	at := c.Now()
 	if err := c.Baselines.Save(ctx, set, o.now, at, c.Actor); err != nil {
+		return nil, err
+	}
+	if err := c.established(ctx, m.ID, o.sight); err != nil {
 		return nil, err
 	}
 	if set.Voucher == trust.ByPerson {

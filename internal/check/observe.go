@@ -4,16 +4,18 @@ import (
 	"context"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/layout"
 	"github.com/weightwarden/weightwarden/internal/manifest"
 	"github.com/weightwarden/weightwarden/internal/oms"
 	"github.com/weightwarden/weightwarden/internal/trust"
 )
 
-// observation is a model as it is now, hashed once.
+// observation is a model as it is now, read once.
 type observation struct {
 	model  artifact.Model
 	now    *manifest.Manifest
+	sight  *sight // how now came about
 	layout *layout.Report
 	// signature is nil where there is nobody to trust. It was compared with
 	// now, so both are of the same state.
@@ -22,20 +24,22 @@ type observation struct {
 	locate func(string) string
 }
 
-// observe takes the model as it is deployed. The errors are those of
+// observe takes the model as it is deployed, and compares it by blocks with
+// base where that will do; base may be nil. The errors are those of
 // [manifest.Take].
-func (c *Checker) observe(ctx context.Context, m artifact.Model) (*observation, error) {
+func (c *Checker) observe(ctx context.Context, m artifact.Model, base *baseline.Baseline) (*observation, error) {
 	l := layout.Detect(m.Path)
-	now, err := l.Take(ctx, c.options(m.ID))
+	s, err := c.look(ctx, l, m.ID, base)
 	if err != nil {
 		return nil, err
 	}
+	now := s.now
 	report, err := l.Verify(ctx, now)
 	if err != nil {
 		return nil, err
 	}
 	report.Contents = nil // verify shows them; a check of every hour need not
-	o := &observation{model: m, now: now, layout: report}
+	o := &observation{model: m, now: now, sight: s, layout: report}
 	if !c.anyTrust() {
 		return o, nil
 	}

@@ -15,11 +15,13 @@ import (
 
 type checkOptions struct {
 	failOn string
+	full   bool
 	only   []string
 }
 
 func (o *checkOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.failOn, "fail-on", "high", "exit 1 from this `severity` upwards: critical, high, medium, low")
+	f.BoolVar(&o.full, "full", false, "read and hash everything, whatever hashing.full_hash_age says")
 }
 
 const checkLong = `Runs one full cycle over the configuration: every model against its baseline
@@ -28,7 +30,12 @@ recent outputs against the reference distribution.
 
 A model without a baseline gets one on its first check; it is trusted only when
 the model's signature verifies under trust:. With models named, only those are
-checked.`
+checked.
+
+The first check, and one every hashing.full_hash_age, computes the SHA-256 of
+every file. Those in between compare each block with a tag that was taken then,
+which is several times faster and names the bytes that differ. --full forces the
+former.`
 
 func newCheck(g *globals) *cobra.Command {
 	var o checkOptions
@@ -59,7 +66,7 @@ func runCheck(ctx context.Context, g *globals, o checkOptions) error {
 			return err
 		}
 		progress := newProgress(g)
-		c.Progress = progress.hashing
+		c.Progress, c.Hashing.Full = progress.hashing, o.full
 		report, err := c.Run(ctx, o.only)
 		progress.done()
 		if err != nil {

@@ -162,7 +162,14 @@ func (s *session) checker(ctx context.Context) (*check.Checker, error) {
 	if err != nil {
 		return nil, err
 	}
+	secret, err := signer.BlockSecret(s.dir, s.Random)
+	if err != nil {
+		return nil, err
+	}
 	return &check.Checker{
+		Hashing: check.Hashing{
+			Workers: s.conf.Hashing.Workers, Rate: s.conf.Hashing.Rate, FullAge: s.conf.Hashing.FullAge, Secret: secret,
+		},
 		Targets: targets(s.conf), Baselines: s.baselines(), Ledger: s.ledger,
 		Trust: keys, RequireSigned: s.conf.Trust.RequireSigned,
 		Environments: s.environments(ctx), Packages: s.conf.BaselineDependencies,

@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"sync"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weightwarden/weightwarden/internal/agent"
 	"github.com/weightwarden/weightwarden/internal/check"
 	"github.com/weightwarden/weightwarden/internal/finding"
+	"github.com/weightwarden/weightwarden/internal/manifest"
 	"github.com/weightwarden/weightwarden/internal/notify/webhook"
 )
 
@@ -44,6 +46,16 @@ func runWatch(ctx context.Context, g *globals) error {
 		}
 		if g.json() {
 			a.Report = func(r *check.Report) { _ = g.printLine(r) }
+		}
+		ctx, stop := context.WithCancel(ctx)
+		var guards sync.WaitGroup
+		defer guards.Wait()
+		defer stop()
+		c.Hashing.Guards = map[string]*manifest.Guard{}
+		for _, m := range s.conf.Models {
+			g := &manifest.Guard{}
+			c.Hashing.Guards[m.ID] = g
+			guards.Go(func() { g.Run(ctx) })
 		}
 		return a.Run(ctx)
 	})

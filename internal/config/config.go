@@ -57,6 +57,7 @@ type Config struct {
 	Trust   Trust        // trust
 	Python  pyenv.Config // python
 	Alerts  Alerts       // alerts
+	Hashing Hashing      // hashing
 	// Secrets are the names, never the values, of the secrets that are
 	// reachable from the inference pipeline (secrets_to_rotate).
 	Secrets []string
@@ -105,6 +106,22 @@ type Trust struct {
 	TrustedRoot string
 }
 
+// DefaultFullHashAge is the time between two checks that hash everything.
+const DefaultFullHashAge = 24 * time.Hour
+
+// Hashing says how models are read.
+type Hashing struct {
+	// Workers is how many files are read at the same time; 0 leaves it to the
+	// program (workers).
+	Workers int
+	// Rate is the most bytes read in a second; 0 is no limit (rate).
+	Rate int64
+	// FullAge is how old the last full SHA-256 of a model may get before it is
+	// computed again instead of comparing blocks; 0 is always
+	// (full_hash_age).
+	FullAge time.Duration
+}
+
 // Identity is who may sign with the sigstore method: exactly this identity
 // (identity), vouched for by exactly this OpenID Connect issuer (issuer).
 type Identity struct{ Name, Issuer string }
@@ -150,7 +167,7 @@ func Parse(name string, r io.Reader) (*Config, error) {
 	in := &reader{name: artifact.Quote(name), dir: filepath.Dir(path)}
 	c := &Config{
 		Path: path, CheckInterval: DefaultCheckInterval, DriftThreshold: drift.DefaultThreshold,
-		Alerts: Alerts{MinSeverity: finding.Medium},
+		Alerts: Alerts{MinSeverity: finding.Medium}, Hashing: Hashing{FullAge: DefaultFullHashAge},
 	}
 	if root := in.root(data); root != nil {
 		in.file(root, c)

@@ -71,7 +71,7 @@ func TestGuideFileLoads(t *testing.T) {
 			{Model: artifact.Model{ID: "embedder-v1.2", Path: "/srv/models/embedder-v1.2"}},
 		},
 		BaselineDependencies: map[string]string{"numpy": "1.26.4", "torch": "2.2.0+cu121"},
-		DriftThreshold:       0.2, Alerts: config.Alerts{MinSeverity: finding.Medium},
+		DriftThreshold:       0.2, Alerts: config.Alerts{MinSeverity: finding.Medium}, Hashing: config.Hashing{FullAge: config.DefaultFullHashAge},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -110,6 +110,7 @@ behavior_drift_threshold: 0.5
 trust: {require_signed: true, public_keys: [k.pub], certificate_chains: [/c.pem], trusted_root: r.json, identities: [{identity: a@b, issuer: "https://c"}]}
 python: {environments: [venv]}
 alerts: {min_severity: critical}
+hashing: {workers: 3, rate: 5242880, full_hash_age: 90m}
 secrets_to_rotate: [HF_TOKEN, registry/push]
 templates: t.yaml
 `
@@ -127,9 +128,9 @@ templates: t.yaml
 			{Model: artifact.Model{ID: "b", Path: "/etc/ww/b", Archive: "/etc/ww/old"}},
 		},
 		DriftThreshold: 0.5, Archive: "/etc/ww/old",
-		Trust:   config.Trust{RequireSigned: true, PublicKeys: []string{"/etc/ww/k.pub"}, CertificateChains: []string{"/c.pem"}, TrustedRoot: "/etc/ww/r.json", Identities: []config.Identity{{Name: "a@b", Issuer: "https://c"}}},
-		Python:  pyenv.Config{Environments: []string{"/etc/ww/venv"}},
-		Alerts:  config.Alerts{MinSeverity: finding.Critical},
+		Trust:  config.Trust{RequireSigned: true, PublicKeys: []string{"/etc/ww/k.pub"}, CertificateChains: []string{"/c.pem"}, TrustedRoot: "/etc/ww/r.json", Identities: []config.Identity{{Name: "a@b", Issuer: "https://c"}}},
+		Python: pyenv.Config{Environments: []string{"/etc/ww/venv"}},
+		Alerts: config.Alerts{MinSeverity: finding.Critical}, Hashing: config.Hashing{Workers: 3, Rate: 5 << 20, FullAge: 90 * time.Minute},
 		Secrets: []string{"HF_TOKEN", "registry/push"}, Templates: "/etc/ww/t.yaml",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

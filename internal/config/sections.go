@@ -41,6 +41,7 @@ func (r *reader) file(n *yaml.Node, c *Config) {
 		"trust":                    func(n *yaml.Node, at string) { c.Trust = r.trust(n, at) },
 		"python":                   func(n *yaml.Node, at string) { c.Python = r.python(n, at) },
 		"alerts":                   func(n *yaml.Node, at string) { r.alerts(n, at, &c.Alerts) },
+		"hashing":                  func(n *yaml.Node, at string) { r.hashing(n, at, &c.Hashing) },
 		"secrets_to_rotate":        func(n *yaml.Node, at string) { c.Secrets = r.secrets(n, at) },
 		"templates":                func(n *yaml.Node, at string) { c.Templates = r.path(n, at) },
 		"playbook":                 func(n *yaml.Node, at string) { c.Playbook = r.path(n, at) },
@@ -235,6 +236,45 @@ func (r *reader) clocks(n *yaml.Node, at string) Clocks {
 		"file":     func(n *yaml.Node, at string) { c.File = r.path(n, at) },
 	})
 	return c
+}
+
+// The bounds of hashing. A rate that is too low never gets to the end of a
+// model, and an age that is too high never notices.
+const (
+	maxWorkers = 64
+	minRate    = 1 << 20
+	maxFullAge = 30 * 24 * time.Hour
+)
+
+func (r *reader) hashing(n *yaml.Node, at string, h *Hashing) {
+	r.mapping(n, at, map[string]field{
+		"workers": func(n *yaml.Node, at string) { h.Workers = int(r.whole(n, at, 1, maxWorkers)) },
+		"rate":    func(n *yaml.Node, at string) { h.Rate = r.whole(n, at, minRate, 1<<50) },
+		"full_hash_age": func(n *yaml.Node, at string) {
+			if !r.scalar(n, at, "a time such as 24h", "!!str") {
+				return
+			}
+			age, err := time.ParseDuration(n.Value)
+			if err != nil || age < 0 || age > maxFullAge {
+				r.wrong(n.Line, at, "want a time from 0s to %.0fh, as 24h", maxFullAge.Hours())
+				return
+			}
+			h.FullAge = age
+		},
+	})
+}
+
+// whole reads a whole number between two bounds.
+func (r *reader) whole(n *yaml.Node, at string, least, most int64) int64 {
+	f, ok := r.number(n, at)
+	switch {
+	case !ok:
+	case f != math.Trunc(f) || f < float64(least) || f > float64(most):
+		r.wrong(n.Line, at, "want a whole number from %d to %d", least, most)
+	default:
+		return int64(f)
+	}
+	return 0
 }
 
 // secrets reads names of secrets. Whoever writes a value here by mistake must

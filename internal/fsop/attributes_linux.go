@@ -63,9 +63,6 @@ func extended(f *os.File) (map[string][]byte, error) {
 	return out, failed
 }
 
-// directAlign is the alignment that direct reads need on every file system.
-const directAlign = 4096
-
 // HashDirect returns the SHA-256 of the regular file path below root as it is
 // on the disk, past the page cache (O_DIRECT). The error wraps
 // [errors.ErrUnsupported] where the file system has no such thing, as tmpfs.

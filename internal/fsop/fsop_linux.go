@@ -114,3 +114,5 @@ func LockFile(f *os.File) error {
 // unlockFile ends the lock at once. Closing alone would not, while a process
 // that is being started still has a copy of the descriptor.
 func unlockFile(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }
+
+func deviceNumbers(dev uint64) (major, minor uint32) { return unix.Major(dev), unix.Minor(dev) }

@@ -46,6 +46,7 @@ const (
 	ModelUnreadable      Type = "model_unreadable"
 	ModelFileUnreadable  Type = "model_file_unreadable"
 	ModelFileUnstable    Type = "model_file_unstable"
+	ModelFileWriter      Type = "model_file_writer"
 	ModelLinkEscapes     Type = "model_link_escapes"
 	ModelDenied          Type = "model_denied"
 	BaselineUnverified   Type = "baseline_unverified"
@@ -90,6 +91,7 @@ var types = map[Type]Info{
 	ModelUnreadable:      {finding.High, Incomplete, nil, "A model could not be walked, so nothing is known about it."},
 	ModelFileUnreadable:  {finding.High, Incomplete, nil, "A path in the model could not be read, so nothing is known about it."},
 	ModelFileUnstable:    {finding.High, Incomplete, nil, "A file changed while it was being read."},
+	ModelFileWriter:      {finding.High, Incomplete, nil, "A file is open for writing, or mapped from such an opening: it can change without a trace in its size or times."},
 	ModelLinkEscapes:     {finding.High, Incomplete, nil, "A symbolic link leads out of the model or nowhere; what it leads to was not checked."},
 	ModelDenied:          {finding.Critical, Found, []string{"AML.T0010.003"}, "The model, or a file of it, is on the deny-list."},
 	BaselineUnverified:   {finding.Medium, Trust, nil, "Nobody vouches for the baseline: it was taken on first use."},

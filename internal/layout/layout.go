@@ -108,21 +108,48 @@ const kservePath = "/mnt/models"
 // relative to Tree: of a hub snapshot these are the links of the revision, the
 // blobs they lead to and the refs.
 func (l Layout) Take(ctx context.Context, o manifest.Options) (*manifest.Manifest, error) {
-	if l.Kind != HubRepository && l.Kind != HubSnapshot {
-		return manifest.Take(ctx, l.Path, o)
-	}
-	if _, err := os.Lstat(l.Path); errors.Is(err, fs.ErrNotExist) {
-		return manifest.Take(ctx, l.Path, o) // which says so
-	}
-	o.Select = l.selectHub
-	m, err := manifest.Take(ctx, l.Tree, o)
+	m, err := manifest.Take(ctx, l.tree(&o), o)
 	if err != nil {
 		return nil, err
 	}
+	return l.relevant(m), nil
+}
+
+// Recheck observes the model by the rules of [manifest.Recheck], where base is
+// what Take returned.
+func (l Layout) Recheck(ctx context.Context, base *manifest.Manifest, b *manifest.Blocks, o manifest.Options) (*manifest.Rechecked, error) {
+	r, err := manifest.Recheck(ctx, l.tree(&o), base, b, o)
+	if err != nil {
+		return nil, err
+	}
+	r.Manifest = l.relevant(r.Manifest)
+	return r, nil
+}
+
+// Locate finds out which bytes of files differ by the rules of
+// [manifest.Locate], where base is what Take returned.
+func (l Layout) Locate(ctx context.Context, base *manifest.Manifest, b *manifest.Blocks, paths []string, o manifest.Options) (map[string][]manifest.Range, error) {
+	return manifest.Locate(ctx, l.tree(&o), base, b, paths, o)
+}
+
+// tree returns where to walk, and lets o select what belongs to the model.
+func (l Layout) tree(o *manifest.Options) string {
+	if l.Kind != HubRepository && l.Kind != HubSnapshot {
+		return l.Path
+	}
+	if _, err := os.Lstat(l.Path); errors.Is(err, fs.ErrNotExist) {
+		return l.Path // the walk says so
+	}
+	o.Select = l.selectHub
+	return l.Tree
+}
+
+// relevant leaves out of m the problems of other snapshots.
+func (l Layout) relevant(m *manifest.Manifest) *manifest.Manifest {
 	if l.Kind == HubSnapshot {
 		m.Problems = slices.DeleteFunc(m.Problems, func(p manifest.Problem) bool { return !l.concerns(m, p) })
 	}
-	return m, nil
+	return m
 }
 
 // Source is the path that the manifest's paths belong to: Tree for a hub cache,

@@ -220,7 +220,7 @@ func check(m *Manifest) error {
 
 func checkProblem(p Problem) error {
 	switch p.Kind {
-	case Unreadable, Unstable, LinkEscapes, Special, Walk:
+	case Unreadable, Unstable, LinkEscapes, Special, Walk, Writer:
 		if err := artifact.CheckPath(p.Path); err != nil {
 			return fmt.Errorf("%w: %w", ErrMalformed, err)
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -15,74 +14,109 @@ import (
 	"sync/atomic"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/fsop"
 )
 
-// bufferSize is what one worker reads at a time. It stays in the second-level
-// cache between the kernel's copy and the hash; larger ones are slower.
-const bufferSize = 256 << 10
+// job is one regular file to hash.
+type job struct {
+	at   int // in the manifest's files
+	file int // how many regular files are before it
+}
 
-// hashAll gives every regular file of m its digest. The biggest go first, so
-// that no worker is left alone with one at the end.
-func hashAll(ctx context.Context, root *os.Root, m *Manifest, o Options) ([]Problem, error) {
-	var jobs []int
-	meter := newMeter(o)
+// regular returns a job for each regular file of m.
+func regular(m *Manifest) (jobs []job) {
 	for i := range m.Files {
 		if m.Files[i].Kind == artifact.Regular {
-			jobs = append(jobs, i)
-			meter.now.TotalBytes += m.Files[i].Size
+			jobs = append(jobs, job{i, len(jobs)})
 		}
 	}
-	slices.SortStableFunc(jobs, func(a, b int) int { return cmp.Compare(m.Files[b].Size, m.Files[a].Size) })
-	workers := min(cmp.Or(o.Workers, min(runtime.GOMAXPROCS(0), 4)), len(jobs))
+	return jobs
+}
+
+func newPass(root *os.Root, m *Manifest, o Options) *pass {
+	p := &pass{root: root, meter: newMeter(o), limit: newLimiter(o.Rate), blocks: o.Blocks, guard: o.Guard, lease: o.Lease || o.Guard != nil}
+	p.meter.now.TotalBytes = m.Bytes()
+	return p
+}
+
+// workers returns how many files or blocks to read at the same time.
+func (o Options) workers(root *os.Root, most int) int {
+	if o.Workers > 0 {
+		return o.Workers
+	}
+	info, err := root.Stat(".")
+	if err == nil && fsop.Rotational(cmp.Or(o.Sysfs, "/sys"), info) {
+		return 1
+	}
+	return min(runtime.GOMAXPROCS(0), most)
+}
+
+// hashAll gives every regular file of m its digest.
+func hashAll(ctx context.Context, root *os.Root, m *Manifest, o Options) ([]Problem, error) {
+	jobs := regular(m)
+	if o.Blocks != nil {
+		o.Blocks.reset(len(jobs))
+	}
+	p := newPass(root, m, o)
+	defer p.meter.last()
+	return p.hash(ctx, m, jobs, o.workers(root, 4))
+}
+
+// hash gives each job's file of m its digest. The biggest go first, so that no
+// worker is left alone with one at the end.
+func (p *pass) hash(ctx context.Context, m *Manifest, jobs []job, workers int) ([]Problem, error) {
+	if len(jobs) == 0 {
+		return nil, nil
+	}
+	slices.SortStableFunc(jobs, func(a, b job) int { return cmp.Compare(m.Files[b.at].Size, m.Files[a.at].Size) })
+	workers = min(workers, len(jobs))
 
 	var next atomic.Int64
-	found := make([][]Problem, max(workers, 0))
-	failed := make([]error, len(found))
+	found := make([][]Problem, workers)
+	failed := make([]error, workers)
 	var wg sync.WaitGroup
 	for worker := range found {
 		wg.Go(func() {
-			h := newHasher(root, meter, bufferSize)
+			h := newHasher(p, m.Files[jobs[0].at].Size)
 			for i := next.Add(1) - 1; i < int64(len(jobs)); i = next.Add(1) - 1 {
-				p, err := h.file(ctx, &m.Files[jobs[i]])
+				problem, err := h.file(ctx, &m.Files[jobs[i].at], jobs[i].file)
 				if err != nil {
 					failed[worker] = err
 					return
 				}
-				if p != nil {
-					found[worker] = append(found[worker], *p)
+				if problem != nil {
+					found[worker] = append(found[worker], *problem)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	meter.last()
 	return slices.Concat(found...), cmp.Or(failed...)
 }
 
-// hasher reads files one after the other, with one buffer.
+// hasher reads files one after the other, with the same buffers.
 type hasher struct {
-	root  *os.Root
-	meter *meter
-	hash  hash.Hash
-	buf   []byte
+	pass    *pass
+	hash    hash.Hash
+	buffers *buffers
 }
 
-// newHasher returns a hasher whose buffer is no larger than files of size
+// newHasher returns a hasher whose buffers are no larger than files of size
 // need.
-func newHasher(root *os.Root, m *meter, size int64) *hasher {
-	return &hasher{root, m, sha256.New(), make([]byte, max(min(size+1, bufferSize), 512))}
+func newHasher(p *pass, size int64) *hasher {
+	return &hasher{p, sha256.New(), newBuffers(size, p.blocks != nil)}
 }
 
-// file fills in the digest of f, or says why there is none. The error is ctx's.
-func (h *hasher) file(ctx context.Context, f *artifact.File) (*Problem, error) {
-	defer h.meter.file()
+// file fills in the digest of f, the n-th regular file, or says why there is
+// none, or why it may not be relied on. The error is ctx's.
+func (h *hasher) file(ctx context.Context, f *artifact.File, n int) (*Problem, error) {
+	defer h.pass.meter.file()
 	var err error
 	for range attempts {
-		var seen artifact.File
-		seen, err = h.once(ctx, f.Path)
+		var problem *Problem
+		problem, err = h.once(ctx, f, n)
 		if err == nil {
-			*f = seen
-			return nil, nil
+			return problem, nil
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -91,7 +125,7 @@ func (h *hasher) file(ctx context.Context, f *artifact.File) (*Problem, error) {
 			return &Problem{f.Path, Unreadable, fmt.Sprintf("the file cannot be read: %v", cause(err))}, nil
 		}
 	}
-	if info, err := h.root.Lstat(f.Path); err == nil {
+	if info, err := h.pass.root.Lstat(f.Path); err == nil {
 		*f = entry(f.Path, info)
 	}
 	return &Problem{f.Path, Unstable, fmt.Sprintf("read %d times, and each time %v", attempts, err)}, nil
@@ -99,82 +133,48 @@ func (h *hasher) file(ctx context.Context, f *artifact.File) (*Problem, error) {
 
 // once reads the file from one end to the other. The error wraps errChanged
 // when what was read may be no state the file ever had.
-func (h *hasher) once(ctx context.Context, path string) (seen artifact.File, err error) {
-	f, err := h.root.OpenFile(path, fileFlags, 0)
+func (h *hasher) once(ctx context.Context, f *artifact.File, n int) (*Problem, error) {
+	o, err := h.pass.open(f.Path)
 	if err != nil {
-		return seen, h.blame(path, err)
+		return nil, err
 	}
-	defer f.Close()
-	before, err := f.Stat()
+	defer o.close()
+	size, tags, err := h.read(ctx, o, n)
 	if err != nil {
-		return seen, err
+		h.pass.meter.bytes(-size)
+		return nil, err
 	}
-	if !before.Mode().IsRegular() {
-		return seen, fmt.Errorf("it %w: it is now a %s", errChanged, artifact.KindOf(before.Mode()))
-	}
-	n, err := h.read(ctx, f, before.Size())
+	seen, info, err := o.settled(size)
 	if err != nil {
-		h.meter.bytes(-n)
-		return seen, err
+		h.pass.meter.bytes(-size)
+		return nil, err
 	}
-	after, err := f.Stat()
-	if err != nil {
-		return seen, err
-	}
-	named, err := h.root.Lstat(path)
-	switch {
-	case err != nil:
-		err = fmt.Errorf("it %w: %w", errChanged, cause(err))
-	case n != before.Size():
-		err = fmt.Errorf("it %w: %d bytes of %d", errChanged, n, before.Size())
-	case !os.SameFile(after, named):
-		err = fmt.Errorf("it %w: another file has taken its place", errChanged)
-	case !unchanged(before, after) || !unchanged(after, named):
-		err = fmt.Errorf("it %w", errChanged)
-	}
-	if err != nil {
-		h.meter.bytes(-n)
-		return seen, err
-	}
-	seen = entry(path, after)
 	seen.Digest = sum(h.hash)
-	extend(&seen, f)
-	return seen, nil
+	*f = seen
+	if h.pass.blocks != nil {
+		h.pass.blocks.files[n] = tags
+	}
+	return o.seen(seen, info), nil
 }
 
-// read hashes f. It stops when there is more than size bytes: a file that
-// grows as fast as it is read has no end.
-func (h *hasher) read(ctx context.Context, f *os.File, size int64) (int64, error) {
+// read hashes o and makes the tags of its blocks, where they are wanted.
+func (h *hasher) read(ctx context.Context, o *opened, n int) (size int64, tags []byte, err error) {
 	h.hash.Reset()
-	var n int64
-	for n <= size {
-		if err := ctx.Err(); err != nil {
-			return n, err
-		}
-		k, err := f.Read(h.buf)
-		h.hash.Write(h.buf[:k])
-		n += int64(k)
-		h.meter.bytes(int64(k))
-		if errors.Is(err, io.EOF) {
-			break
-		}
+	if h.pass.blocks != nil {
+		tags = make([]byte, 0, blockCount(o.before.Size())*tagSize)
+	}
+	for p, err := range h.buffers.pieces(ctx, o) {
+		h.hash.Write(p.data)
+		size += int64(len(p.data))
+		h.pass.meter.bytes(int64(len(p.data)))
 		if err != nil {
-			return n, err
+			return size, nil, err
+		}
+		if len(p.block) > 0 {
+			tags = h.pass.blocks.tag(tags, n, len(tags)/tagSize, p.block)
 		}
 	}
-	return n, nil
-}
-
-// blame tells a file that may not be opened from one that is no longer there.
-func (h *hasher) blame(path string, err error) error {
-	info, lerr := h.root.Lstat(path)
-	switch {
-	case lerr != nil:
-		return fmt.Errorf("it %w: %w", errChanged, cause(lerr))
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("it %w: it is now a %s", errChanged, artifact.KindOf(info.Mode()))
-	}
-	return err
+	return size, tags, ctx.Err()
 }
 
 func sum(h hash.Hash) artifact.Digest {

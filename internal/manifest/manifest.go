@@ -37,6 +37,10 @@ const (
 	// Walk is a directory that could not be listed, or a path about which
 	// nothing could be learned.
 	Walk ProblemKind = "walk"
+	// Writer is a regular file that somebody had open for writing, or mapped
+	// from such an opening, while it was read. It has a digest, and the bytes
+	// may be others already, with the same size and times.
+	Writer ProblemKind = "writer"
 )
 
 // Problem is something that keeps a manifest from being the whole truth.

@@ -43,6 +43,13 @@ func (m *meter) add(files int, bytes int64) {
 	}
 }
 
+// more raises the total by what has to be read a second time.
+func (m *meter) more(bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.now.TotalBytes += bytes
+}
+
 // last reports once more, whatever the time.
 func (m *meter) last() {
 	if m.report == nil {

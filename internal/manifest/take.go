@@ -17,9 +17,23 @@ import (
 
 // Options of [Take]. The zero value is usable.
 type Options struct {
-	// Workers is the number of files read at the same time; 0 is the smaller
-	// of GOMAXPROCS and 4.
+	// Workers is the number of files, or in [Recheck] of blocks, that are read
+	// at the same time; 0 is the smaller of GOMAXPROCS and 4, in Recheck 8, and
+	// 1 on a disk whose heads have to move. Each may take 8 MiB of memory.
 	Workers int
+	// Rate is the most bytes read in a second; 0 is no limit.
+	Rate int64
+	// Blocks, when not nil, is filled with the tags of what [Take] reads.
+	Blocks *Blocks
+	// Lease takes a read lease on each file before it is read, where that is
+	// possible. A file that somebody has open for writing is a [Writer]
+	// problem then.
+	Lease bool
+	// Guard, when not nil, keeps the leases, and spares [Recheck] what nobody
+	// can have written to since. It implies Lease.
+	Guard *Guard
+	// Sysfs is where the kernel tells about disks; empty is /sys.
+	Sysfs string
 	// Select, when not nil, is given what the walk found, in order and before
 	// anything is read, and returns what belongs to the model. It is for
 	// layouts in which a model is part of a tree; whoever sets it answers for
@@ -49,27 +63,42 @@ type Progress struct {
 // [fault.NotFound] when there is nothing at dir, a [fault.Incomplete] when it
 // cannot be opened or listed, and wraps ctx's when ctx ends.
 func Take(ctx context.Context, dir string, o Options) (*Manifest, error) {
+	var m *Manifest
+	err := look(ctx, dir, func(w *walker) (err error) {
+		m, err = finish(ctx, w, o)
+		return err
+	})
+	return m, err
+}
+
+// look walks the model at path dir and calls do with what it found, while the
+// tree is open.
+func look(ctx context.Context, dir string, do func(*walker) error) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fault.New(fault.NotFound, "read model %s: there is nothing at this path", artifact.Quote(dir)).
+		return fault.New(fault.NotFound, "read model %s: there is nothing at this path", artifact.Quote(dir)).
 			WithHint("check the model's path in the configuration, and that its volume is mounted")
 	case err != nil:
-		return nil, unopened(dir, err)
+		return unopened(dir, err)
 	case info.Mode().IsRegular():
-		return takeFile(ctx, dir, o)
+		return lookAtFile(dir, do)
 	case !info.IsDir():
-		return nil, fault.New(fault.Incomplete, "read model %s: it is a %s, neither a directory nor a regular file",
+		return fault.New(fault.Incomplete, "read model %s: it is a %s, neither a directory nor a regular file",
 			artifact.Quote(dir), artifact.KindOf(info.Mode()))
 	}
 	// With the dot, a FIFO that takes the directory's place fails to open
 	// instead of waiting for a writer.
 	root, err := os.OpenRoot(strings.TrimRight(dir, "/") + "/.")
 	if err != nil {
-		return nil, unopened(dir, err)
+		return unopened(dir, err)
 	}
 	defer root.Close()
-	return TakeRoot(ctx, root, o)
+	w := walker{root: root}
+	if err := w.walk(ctx); err != nil {
+		return err
+	}
+	return do(&w)
 }
 
 // TakeRoot observes the tree below root, which stays open. Errors are those of
@@ -82,29 +111,29 @@ func TakeRoot(ctx context.Context, root *os.Root, o Options) (*Manifest, error) 
 	return finish(ctx, &w, o)
 }
 
-// takeFile opens the directory that holds the file, since only a root gives
-// an open that cannot be led astray, and names the entry as the caller did.
-func takeFile(ctx context.Context, path string, o Options) (*Manifest, error) {
+// lookAtFile opens the directory that holds the file, since only a root gives
+// an open that cannot be led astray.
+func lookAtFile(path string, do func(*walker) error) error {
 	resolved, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return nil, unopened(path, err)
+		return unopened(path, err)
 	}
 	root, err := os.OpenRoot(filepath.Dir(resolved) + "/.")
 	if err != nil {
-		return nil, unopened(path, err)
+		return unopened(path, err)
 	}
 	defer root.Close()
-	w := walker{root: root}
+	w := walker{root: root, as: filepath.Base(path)}
 	w.visit(filepath.Base(resolved))
-	m, err := finish(ctx, &w, o)
-	if err != nil {
-		return nil, err
-	}
-	return m.renamed(filepath.Base(path)), nil
+	return do(&w)
 }
 
-// renamed returns the manifest of a single file under another name.
+// renamed returns the manifest of a single file under another name; none
+// leaves it as it is.
 func (m *Manifest) renamed(name string) *Manifest {
+	if name == "" {
+		return m
+	}
 	if err := artifact.CheckPath(name); err != nil {
 		return &Manifest{Files: []artifact.File{}, Problems: []Problem{badName(name, err)}}
 	}
@@ -121,22 +150,33 @@ func (m *Manifest) renamed(name string) *Manifest {
 
 // finish hashes what w found and puts everything in order.
 func finish(ctx context.Context, w *walker, o Options) (*Manifest, error) {
-	files := w.take()
-	slices.SortFunc(files, byPath)
-	// A directory that changes while it is listed may name an entry twice.
-	files = slices.CompactFunc(files, func(a, b artifact.File) bool { return a.Path == b.Path })
-	if o.Select != nil {
-		files = o.Select(files)
-	}
-	m := &Manifest{Files: files, Problems: append([]Problem{}, w.problems...)}
+	m := w.manifest(o.Select)
 	problems, err := hashAll(ctx, w.root, m, o)
 	if err != nil {
 		return nil, fmt.Errorf("hash model: %w", err)
 	}
+	m.add(problems)
+	return m.renamed(w.as), nil
+}
+
+// manifest returns what was chosen of what the walk met, in order, with the
+// digests still missing.
+func (w *walker) manifest(choose func([]artifact.File) []artifact.File) *Manifest {
+	files := w.take()
+	slices.SortFunc(files, byPath)
+	// A directory that changes while it is listed may name an entry twice.
+	files = slices.CompactFunc(files, func(a, b artifact.File) bool { return a.Path == b.Path })
+	if choose != nil {
+		files = choose(files)
+	}
+	return &Manifest{Files: files, Problems: append([]Problem{}, w.problems...)}
+}
+
+// add puts problems among those of m.
+func (m *Manifest) add(problems []Problem) {
 	m.Problems = append(m.Problems, problems...)
 	slices.SortFunc(m.Problems, byPathAndKind)
 	m.Problems = slices.Compact(m.Problems)
-	return m, nil
 }
 
 // HashFile observes one path below root by the rules of [Take]. The entry is
@@ -160,7 +200,7 @@ func HashFile(ctx context.Context, root *os.Root, path string) (artifact.File, e
 	if file.Kind != artifact.Regular {
 		return file, fault.New(fault.Incomplete, "hash %s: it is a %s, not a regular file", artifact.Quote(path), file.Kind)
 	}
-	p, err := newHasher(root, &meter{}, file.Size).file(ctx, &file)
+	p, err := newHasher(&pass{root: root, meter: &meter{}}, file.Size).file(ctx, &file, 0)
 	switch {
 	case err != nil:
 		return file, fmt.Errorf("hash %s: %w", artifact.Quote(path), err)

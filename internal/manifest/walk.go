@@ -34,7 +34,10 @@ type directory struct {
 
 // walker collects the entries of a tree. Regular files are not hashed yet.
 type walker struct {
-	root     *os.Root
+	root *os.Root
+	// as is the name that a single file goes by, which need not be the one
+	// that it has below root.
+	as       string
 	chunks   [][]artifact.File
 	problems []Problem
 	pending  []directory

@@ -1,0 +1,29 @@
+package fsop
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Rotational reports whether the file that info describes lies on a disk whose
+// heads have to move, where reading from two places at once is slower than
+// reading from one. The sysfs is "/sys", or its stand-in in tests. What is not
+// known to rotate does not.
+func Rotational(sysfs string, info fs.FileInfo) bool {
+	id, err := IdentityOf(info)
+	if err != nil {
+		return false
+	}
+	major, minor := deviceNumbers(id.Dev)
+	device := filepath.Join(sysfs, "dev", "block", fmt.Sprintf("%d:%d", major, minor))
+	for _, queue := range []string{"/queue", "/../queue"} { // a partition has its disk's
+		flag, err := os.ReadFile(device + queue + "/rotational")
+		if err == nil {
+			return bytes.HasPrefix(flag, []byte("1"))
+		}
+	}
+	return false
+}

@@ -1,0 +1,161 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+
+	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/fsop"
+)
+
+// pass is what the workers of one observation share.
+type pass struct {
+	root   *os.Root
+	meter  *meter
+	limit  *limiter
+	blocks *Blocks // to be filled, or nil
+	guard  *Guard
+	lease  bool
+}
+
+// opened is a file that is being read. Its methods may be called from many
+// goroutines, but for settled and close.
+type opened struct {
+	pass   *pass
+	path   string
+	f      *os.File
+	quiet  *fsop.Quiet
+	before fs.FileInfo
+	kept   bool // f belongs to the guard now
+
+	mu     sync.Mutex
+	leased bool
+	writer string // why the bytes may change without a trace
+}
+
+// open opens the regular file at path, under a lease where that is wanted and
+// possible. The error wraps errChanged when something else is there now.
+func (p *pass) open(path string) (*opened, error) {
+	f, err := p.root.OpenFile(path, fileFlags, 0)
+	if err != nil {
+		return nil, p.blame(path, err)
+	}
+	o := &opened{pass: p, path: path, f: f}
+	o.quiet = fsop.NewQuiet(f, o.reopen)
+	if p.lease {
+		o.leased, o.writer = lease(f)
+	}
+	// After the lease: what is seen from here on is what was quiet.
+	o.before, err = f.Stat()
+	if err == nil && !o.before.Mode().IsRegular() {
+		err = fmt.Errorf("it %w: it is now a %s", errChanged, artifact.KindOf(o.before.Mode()))
+	}
+	if err != nil {
+		o.close()
+		return nil, err
+	}
+	return o, nil
+}
+
+// blame tells a file that may not be opened from one that is no longer there.
+func (p *pass) blame(path string, err error) error {
+	info, lerr := p.root.Lstat(path)
+	switch {
+	case lerr != nil:
+		return fmt.Errorf("it %w: %w", errChanged, cause(lerr))
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("it %w: it is now a %s", errChanged, artifact.KindOf(info.Mode()))
+	}
+	return err
+}
+
+// reopen opens the same file once more, with other flags.
+func (o *opened) reopen(flags int) (*os.File, error) {
+	f, err := o.pass.root.OpenFile(o.path, fileFlags|flags, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !os.SameFile(info, o.before) {
+		err = errChanged
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (o *opened) close() {
+	_ = o.quiet.Close() // it was only read
+	if !o.kept {
+		_ = o.f.Close()
+	}
+}
+
+// readAt fills p from off on; less than that is the end of the file.
+func (o *opened) readAt(ctx context.Context, p []byte, off int64) (int, error) {
+	due := max(0, min(int64(len(p)), o.before.Size()-off))
+	if err := o.pass.limit.wait(ctx, due); err != nil {
+		return 0, err
+	}
+	o.look()
+	n, err := o.quiet.ReadAt(p, off)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// look gives the lease back when somebody waits for it.
+func (o *opened) look() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.leased && !fsop.Leased(o.f) {
+		_ = fsop.Unlease(o.f) // nobody gains by keeping the writer waiting
+		o.leased, o.writer = false, "somebody opened it for writing while it was read"
+	}
+}
+
+// settled returns the entry of the file after n bytes of it were read, without
+// a digest. The error wraps errChanged when what was read may be no state the
+// file ever had.
+func (o *opened) settled(n int64) (seen artifact.File, after fs.FileInfo, err error) {
+	after, err = o.f.Stat()
+	if err != nil {
+		return seen, nil, err
+	}
+	named, err := o.pass.root.Lstat(o.path)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("it %w: %w", errChanged, cause(err))
+	case n != o.before.Size():
+		err = fmt.Errorf("it %w: %d bytes of %d", errChanged, n, o.before.Size())
+	case !os.SameFile(after, named):
+		err = fmt.Errorf("it %w: another file has taken its place", errChanged)
+	case !unchanged(o.before, after) || !unchanged(after, named):
+		err = fmt.Errorf("it %w", errChanged)
+	default:
+		o.look()
+		seen = entry(o.path, after)
+		extend(&seen, o.f)
+		return seen, after, nil
+	}
+	return seen, nil, err
+}
+
+// seen hands the file over to the guard, if there is one, and says what is to
+// be said beside the digest.
+func (o *opened) seen(f artifact.File, info fs.FileInfo) *Problem {
+	if o.leased {
+		o.kept = o.pass.guard.keep(o.f, info, f.Digest)
+	}
+	if o.writer == "" {
+		return nil
+	}
+	return &Problem{o.path, Writer, o.writer + ": its bytes can change without a trace in its size or times"}
+}
