@@ -25,6 +25,8 @@ func (c *Checker) signed(state *trust.State, base *baseline.Baseline, o *observa
 		return nil // whoever vouches for exactly this did so with that signature in it
 	case r.Verdict == oms.Tampered:
 		return c.contradicted(o)
+	case r.Verdict == oms.Error && len(o.now.Problems) > 0:
+		return nil // what could not be read is reported as that; it says nothing about the signer
 	case r.Verdict != oms.Verified:
 		return c.untrustedSignature(o)
 	}
