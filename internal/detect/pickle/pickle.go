@@ -131,6 +131,9 @@ func (j *examiner) tail(at, size int64) {
 	sample := make([]byte, min(size-at, 4096))
 	n, _ := j.in.Data.ReadAt(sample, at)
 	sample = sample[:n]
+	if s := string(sample); s == "\n" || s == "\r\n" {
+		return // an editor's last line end
+	}
 	j.hit(detect.Hit{
 		Rule: ruleTail, Offset: at, Length: size - at, Evidence: sample,
 		Summary: fmt.Sprintf("%d bytes behind the last pickle, %.1f bits of entropy per byte", size-at, entropy(sample)),
