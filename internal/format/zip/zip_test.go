@@ -4,6 +4,7 @@ import (
 	stdzip "archive/zip"
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -82,6 +83,24 @@ func TestReadWithoutDirectory(t *testing.T) {
 	}
 	if _, err := zip.Read(bytes.NewReader(whole), int64(len(whole)), zip.Limits{Entries: 1}); !errors.Is(err, zip.ErrLimit) {
 		t.Errorf("error is %v, want the limit", err)
+	}
+}
+
+// Damage anywhere in an archive leaves sections inside of the file.
+func TestDamaged(t *testing.T) {
+	whole := plain(t)
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 3000 {
+		b := bytes.Clone(whole)
+		for range 1 + r.IntN(6) {
+			b[r.IntN(len(b))] = byte(r.IntN(256))
+		}
+		a, _ := zip.Read(bytes.NewReader(b), int64(len(b)), zip.Limits{Entries: 1000})
+		for i := range a.Entries {
+			if n := a.Section(&a.Entries[i]).Size(); n < 0 || n > int64(len(b)) {
+				t.Fatalf("section of %d bytes: %x", n, b)
+			}
+		}
 	}
 }
 
