@@ -67,4 +67,3 @@ func BenchmarkLargeBenignPickle(b *testing.B) {
 type nothing struct{}
 
 func (nothing) Allows(string, string) bool { return false }
-

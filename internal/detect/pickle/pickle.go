@@ -95,7 +95,6 @@ func (j *examiner) one(at int64, n int) (end int64, more bool, err error) {
 // end, or to something worth reporting.
 func (j *examiner) follows(at int64) bool {
 	worth := errors.New("worth reading")
-	ops := 0
 	r, err := format.Run(j.in.Data, at, j.in.Data.Size(), format.Limits{}, func(m *format.Machine, e *format.Event) error {
 		switch e.Kind {
 		case format.Import:
@@ -104,8 +103,8 @@ func (j *examiner) follows(at int64) bool {
 			}
 		case format.Call, format.Computed, format.Build:
 			return worth
+		default:
 		}
-		ops++
 		return nil
 	})
 	return errors.Is(err, worth) || err == nil && r.Stopped && r.Ops > 1
