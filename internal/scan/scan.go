@@ -81,7 +81,7 @@ type noNames struct{}
 func (noNames) Allows(string, string) bool { return false }
 
 // Run scans the files and directories at paths and gives the events to h, in
-// the order of paths and names however many files are looked at at once. What
+// the order of paths and names however many files are judged at once. What
 // is wrong with a file is an event; the error is h's, the context's, or that a
 // path could not be opened at all.
 func Run(ctx context.Context, paths []string, opts Options, h report.ScanHandler) (report.ScanSummary, error) {

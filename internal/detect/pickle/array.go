@@ -120,7 +120,7 @@ func arrayBytes(code string, shape []format.Value) (int64, bool) {
 
 // objects runs the pickle that holds the elements.
 func (s *stream) objects(m *format.Machine, e *format.Event) error {
-	inner := s.examiner.stream()
+	inner := s.stream()
 	r, err := format.Run(s.in.Data, e.End, s.in.Data.Size(), format.Limits{}, inner.event)
 	if err != nil {
 		return err

@@ -95,7 +95,6 @@ func (j *examiner) one(at int64, n int) (end int64, more bool, err error) {
 // end, or to something worth reporting.
 func (j *examiner) follows(at int64) bool {
 	worth := errors.New("worth reading")
-	ops := 0
 	r, err := format.Run(j.in.Data, at, j.in.Data.Size(), format.Limits{}, func(m *format.Machine, e *format.Event) error {
 		switch e.Kind {
 		case format.Import:
@@ -104,8 +103,8 @@ func (j *examiner) follows(at int64) bool {
 			}
 		case format.Call, format.Computed, format.Build:
 			return worth
+		default:
 		}
-		ops++
 		return nil
 	})
 	return errors.Is(err, worth) || err == nil && r.Stopped && r.Ops > 1
@@ -131,6 +130,9 @@ func (j *examiner) tail(at, size int64) {
 	sample := make([]byte, min(size-at, 4096))
 	n, _ := j.in.Data.ReadAt(sample, at)
 	sample = sample[:n]
+	if s := string(sample); s == "\n" || s == "\r\n" {
+		return // an editor's last line end
+	}
 	j.hit(detect.Hit{
 		Rule: ruleTail, Offset: at, Length: size - at, Evidence: sample,
 		Summary: fmt.Sprintf("%d bytes behind the last pickle, %.1f bits of entropy per byte", size-at, entropy(sample)),

@@ -244,13 +244,13 @@ func (w work) check(ctx context.Context, m detect.Member) (locked bool, err erro
 		w.hit(ruleFlags, "flags %#x say that it is encrypted or patched, and its data is plain", w.e.Central.Flags|w.e.Local.Flags)
 	}
 	switch {
-	case bad != nil: // the scanner says so when it unpacks
+	case bad != nil: // the scanner says so when it unpacks the member
 	case size != w.e.Central.Size:
 		w.hit(ruleSizes, "has %d bytes, the size is said to be %d", size, w.e.Central.Size)
 	case !right:
 		w.hit(ruleCRC, "has the checksum %08x, said is %08x", sum, w.e.Central.CRC)
 	}
-	return false, nil
+	return false, nil //nolint:nilerr // what is wrong with the data is a finding
 }
 
 // readable reports whether data with a wrong checksum looks like something all

@@ -1,6 +1,9 @@
 package pickle
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Machine is one run. Handlers read from it during an event.
 type Machine struct {
@@ -179,10 +182,8 @@ func (m *Machine) into(target Value, items []Value, kinds ...Kind) error {
 			return err
 		}
 	}
-	for _, k := range kinds {
-		if target.kind == k {
-			return nil
-		}
+	if slices.Contains(kinds, target.kind) {
+		return nil
 	}
 	return m.tell(Event{Kind: Mutate, Target: target})
 }

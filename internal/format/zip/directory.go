@@ -256,11 +256,11 @@ func (a *Archive) compare(e *Entry) {
 		differs("method", c.Method, l.Method)
 	case (c.Flags^l.Flags)&^(8|2|4|0x800) != 0:
 		differs("flags", c.Flags, l.Flags)
-	case !(later && l.Packed == 0) && c.Packed != l.Packed:
+	case (!later || l.Packed != 0) && c.Packed != l.Packed:
 		differs("packed size", c.Packed, l.Packed)
-	case !(later && l.Size == 0) && c.Size != l.Size:
+	case (!later || l.Size != 0) && c.Size != l.Size:
 		differs("size", c.Size, l.Size)
-	case !(later && l.CRC == 0) && c.CRC != l.CRC:
+	case (!later || l.CRC != 0) && c.CRC != l.CRC:
 		differs("checksum", c.CRC, l.CRC)
 	}
 }

@@ -159,8 +159,11 @@ func (a *Archive) hidden(at, to int64) (end int64, err error) {
 	return max(e.end, at+localLength), nil
 }
 
-// nonzero returns the first byte from from that is not zero, or to.
+// nonzero returns where the first byte is that is not zero, or to.
 func (a *Archive) nonzero(from, to int64) (int64, error) {
+	if from >= to { // an entry that no directory mentions may reach further
+		return to, nil
+	}
 	buf := make([]byte, min(64<<10, to-from))
 	for from < to {
 		b := buf[:min(int64(len(buf)), to-from)]
