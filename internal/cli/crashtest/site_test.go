@@ -143,19 +143,35 @@ func (s *site) clone(t *testing.T) *site {
 	c.dir = t.TempDir()
 	c.configure(t)
 	for _, part := range []string{"models", "archive", "state"} {
-		if err := os.CopyFS(c.path(part), os.DirFS(s.path(part))); err != nil {
-			t.Fatal(err)
-		}
+		copyTree(t, c.path(part), s.path(part))
 	}
 	public, err := os.ReadFile(s.path("release.pub"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, c.dir, map[string]string{"release.pub": string(public)})
-	if err := os.Chmod(c.path("state", "state.key"), 0o600); err != nil {
+	return &c
+}
+
+// copyTree copies a tree with its modes: keys have to stay private.
+func copyTree(t *testing.T, to, from string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
-	return &c
+	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return os.Chmod(to+strings.TrimPrefix(path, from), info.Mode().Perm())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // record returns the rows of the records as they are stored, and checks that
