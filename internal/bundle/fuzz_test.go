@@ -18,13 +18,15 @@ import (
 func FuzzVerify(f *testing.F) {
 	data := write(f, small(f, key(1), "one"))
 	k := key(1).Public()
-	f.Add(data, 0, byte(0))
-	f.Add(data, 600, byte(1))
-	f.Fuzz(func(t *testing.T, in []byte, at int, flip byte) {
-		in = bytes.Clone(in)
-		if at >= 0 && at < len(in) {
-			in[at] ^= flip
-		}
+	f.Add(0, 0, []byte(nil))
+	f.Add(600, 1, []byte("x"))
+	f.Add(len(data)-1024, 1024, data[:16])
+	f.Fuzz(func(t *testing.T, at, cut int, insert []byte) {
+		// From at on, cut bytes are replaced: small inputs, any place of a file
+		// that is otherwise whole.
+		at = min(max(at, 0), len(data))
+		cut = min(max(cut, 0), len(data)-at)
+		in := slices.Concat(data[:at], insert, data[at+cut:])
 		r, err := bundle.Verify(t.Context(), bytes.NewReader(in), int64(len(in)), bundle.Options{Key: &k})
 		if err != nil || !r.Intact() || r.Untrusted {
 			return

@@ -91,8 +91,8 @@ func TestTemporary(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "a dir", "payload"), "x")
 	mounts := "1 0 0:1 / / rw - ext4 /dev/a rw\n" +
-		"2 1 0:2 / " + strings.ReplaceAll(filepath.Join(dir, "a dir"), " ", `\040`) + " rw shared:1 - tmpfs tmpfs rw\n" +
-		"3 1 0:3 / /sys/fs/cgroup rw - tmpfs tmpfs rw\nbroken\n"
+		"2 1 0:2 / " + strings.ReplaceAll(filepath.Join(dir, "a dir"), " ", `\040`) + " rw shared:1 - tmpfs none rw\n" +
+		"3 1 0:3 / /sys/fs/cgroup rw - tmpfs none rw\nbroken\n"
 	found, missing, err := collect.Temporary(t.Context(), mounts)
 	if err != nil || len(missing) != 0 || len(found) != 2 || filepath.Base(found[1].Path) != "payload" {
 		t.Errorf("%+v, %q, %v", found, missing, err)
