@@ -34,6 +34,17 @@ var rows = []row{
 	{"internal/trust", "internal/fault internal/artifact internal/evidence", ""},
 	{"internal/action", "internal/fault internal/finding internal/artifact", ""},
 	{"internal/incident", "internal/action internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
+	// engines: bytes and nouns in, nouns out
+	{"internal/oms", "internal/manifest internal/artifact internal/fault", "golang.org/x/crypto/blake2b github.com/zeebo/blake3"},
+	// adapters: one technology each
+	{"internal/signer", "internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
+	{"internal/manifest", "internal/artifact internal/fault internal/fsop", "golang.org/x/sys/unix"},
+	{"internal/layout", "internal/manifest internal/artifact internal/fault", "go.yaml.in/yaml/v4"},
+	// the only importer of sigstore, and the only engine that may talk to a
+	// network: when it signs, with the services that it was told
+	{"internal/oms/keyless", "internal/oms internal/artifact internal/fault", "github.com/sigstore/sigstore-go"},
+	// adapters: one technology each
+	{"internal/signer", "internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
 
 	// file operations that the standard library lacks; below everything that touches files
 	{"internal/fsop", "internal/artifact internal/fault", "golang.org/x/sys/unix"},

@@ -159,6 +159,12 @@ func TestExamine(t *testing.T) {
 			a.do(err)
 			deny(a, trust.Key, hint)
 		}, "signer is on the deny-list", -3, "weak", true},
+		{"signer_denied_by_name", func(a *archive) {
+			a.version("v", -3)
+			hint, err := oms.KeyHint(a.key.Public())
+			a.do(err)
+			deny(a, trust.Identity, "key:"+hint)
+		}, "signer is on the deny-list", -3, "weak", true},
 		{"denial_lifted", func(a *archive) {
 			root := a.version("v", -3).String()
 			deny(a, trust.Root, root)

@@ -50,7 +50,11 @@ type naiveStatement struct {
 			HashType    string   `json:"hash_type"`
 			IgnorePaths []string `json:"ignore_paths"`
 		} `json:"serialization"`
-		Resources []struct{ Name, Algorithm, Digest string } `json:"resources"`
+		Resources []struct {
+			Name      string `json:"name"`
+			Algorithm string `json:"algorithm"`
+			Digest    string `json:"digest"`
+		} `json:"resources"`
 	} `json:"predicate"`
 }
 
