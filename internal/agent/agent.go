@@ -264,7 +264,7 @@ func (a *Agent) send(ctx context.Context, item outbox.Item) error {
 		return a.Outbox.Delivered(context.WithoutCancel(ctx), item.ID, time.Now())
 	}
 	if ctx.Err() != nil {
-		return nil // stopped: it stays in the outbox
+		return nil //nolint:nilerr // stopped: it stays in the outbox
 	}
 	delay := min(firstRetry<<min(item.Attempts, 10), lastRetry)
 	if !retry {

@@ -28,52 +28,61 @@ var rows = []row{
 	{"internal/finding", "", ""},
 	{"internal/atlas", "", ""},
 	{"internal/outbox", "", ""},
+	{"internal/stableid", "", ""},
 	{"internal/indicator", "internal/finding internal/artifact", ""},
 	{"internal/evidence", "internal/fault internal/artifact", ""},
 	{"internal/trust", "internal/fault internal/artifact internal/evidence", ""},
 	{"internal/action", "internal/fault internal/finding internal/artifact", ""},
 	{"internal/incident", "internal/action internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
-	// engines: bytes and nouns in, nouns out
-	{"internal/oms", "internal/manifest internal/artifact internal/fault", "golang.org/x/crypto/blake2b github.com/zeebo/blake3"},
-	// adapters: one technology each
-	{"internal/signer", "internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
-	{"internal/manifest", "internal/artifact internal/fault internal/fsop", ""},
-	{"internal/manifest", "internal/artifact internal/fault", "golang.org/x/sys/unix"},
-	{"internal/layout", "internal/manifest internal/artifact internal/fault", "go.yaml.in/yaml/v4"},
-	// the only importer of sigstore, and the only engine that may talk to a
-	// network: when it signs, with the services that it was told
-	{"internal/oms/keyless", "internal/oms internal/artifact internal/fault", "github.com/sigstore/sigstore-go"},
-	// adapters: one technology each
-	{"internal/signer", "internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
-	{"internal/manifest", "internal/artifact internal/fault", ""},
 
 	// file operations that the standard library lacks; below everything that touches files
 	{"internal/fsop", "internal/artifact internal/fault", "golang.org/x/sys/unix"},
 
 	// engines: bytes and nouns in, nouns out
-	{"internal/manifest", "internal/artifact internal/fault", ""},
+	{"internal/manifest", "internal/artifact internal/fault internal/fsop", ""},
+	{"internal/layout", "internal/manifest internal/artifact internal/fault", "go.yaml.in/yaml/v4"},
 	{"internal/oms", "internal/manifest internal/artifact internal/fault", "golang.org/x/crypto/blake2b github.com/zeebo/blake3"},
-	{"internal/baseline", "internal/artifact internal/evidence internal/fault internal/indicator internal/manifest internal/trust", ""},
+	// the only importer of sigstore, and the only engine that may talk to a
+	// network: when it signs, with the services that it was told
+	{"internal/oms/keyless", "internal/oms internal/artifact internal/fault", "github.com/sigstore/sigstore-go"},
+	{"internal/baseline", "internal/artifact internal/evidence internal/fault internal/finding internal/indicator internal/manifest internal/trust", ""},
 	{"internal/drift", "internal/indicator", ""},
 	{"internal/pyenv", "internal/artifact internal/indicator", ""},
-	{"internal/check", "internal/artifact internal/baseline internal/drift internal/evidence internal/fault internal/finding internal/indicator internal/manifest internal/oms internal/pyenv internal/trust", ""},
+	{
+		"internal/check", "internal/artifact internal/baseline internal/drift internal/evidence internal/fault internal/finding " +
+			"internal/indicator internal/layout internal/manifest internal/oms internal/pyenv internal/trust", "",
+	},
+
+	// the scanner: formats know bytes, detectors know formats
+	{"internal/format/...", "internal/format/...", ""},
+	{"internal/sniff", "internal/artifact internal/format/...", ""},
+	{"internal/detect/catalog", "internal/detect/...", ""},
+	{"internal/detect/...", "internal/artifact internal/finding internal/format/... internal/detect", ""},
+	{"internal/scan", "internal/artifact internal/fault internal/finding internal/fsop internal/detect internal/report internal/sniff internal/manifest", ""},
+
+	{"internal/hunt", "internal/artifact internal/finding", ""},
+	{"internal/investigate", "internal/artifact internal/fault internal/finding internal/fsop internal/incident internal/manifest internal/oms internal/sniff", ""},
+	{"internal/assess", "internal/artifact internal/baseline internal/evidence internal/fault internal/fsop internal/incident internal/layout internal/manifest internal/trust", ""},
+	{"internal/baseline", "internal/artifact internal/evidence internal/fault internal/finding internal/indicator internal/manifest internal/trust", ""},
+	{"internal/drift", "internal/indicator", ""},
+	{"internal/pyenv", "internal/artifact internal/indicator", ""},
+	{"internal/check", "internal/artifact internal/baseline internal/drift internal/evidence internal/fault internal/finding internal/indicator internal/layout internal/manifest internal/oms internal/pyenv internal/trust", ""},
 	{"internal/hunt", "internal/artifact internal/finding", ""},
 	{"internal/investigate", "internal/artifact internal/fault internal/finding internal/fsop internal/incident internal/manifest internal/oms", ""},
+	{"internal/assess", "internal/artifact internal/baseline internal/evidence internal/fault internal/incident internal/layout internal/manifest internal/trust", ""},
 	{"internal/assess", "internal/artifact internal/baseline internal/evidence internal/fault internal/fsop internal/incident internal/manifest internal/trust", ""},
 	{"internal/bundle", "internal/artifact internal/evidence internal/fault internal/incident", "filippo.io/age"},
+	{"internal/scope", "internal/artifact internal/fsop internal/incident internal/manifest", ""},
 	{"internal/knowngood", "internal/artifact internal/fault internal/manifest internal/oms internal/trust", ""},
-	{"internal/respond", "internal/action internal/artifact internal/baseline internal/evidence internal/fault internal/incident internal/manifest internal/trust", ""},
+	{"internal/respond", "internal/action internal/artifact internal/baseline internal/evidence internal/fault internal/incident internal/layout internal/manifest internal/trust", ""},
 	{"internal/timeline", "internal/action internal/artifact internal/evidence internal/finding internal/incident internal/indicator", ""},
 	{"internal/message", "internal/action internal/artifact internal/fault internal/incident internal/indicator", "go.yaml.in/yaml/v4"},
 	{"internal/clock", "internal/action internal/artifact internal/fault internal/incident", "go.yaml.in/yaml/v4"},
-	{"internal/stableid", "", ""},
-	{"internal/playbook", "internal/action internal/atlas internal/fault internal/incident internal/stableid", "go.yaml.in/yaml/v4"},
+	{"internal/playbook", "internal/action internal/artifact internal/atlas internal/fault internal/incident internal/stableid", "go.yaml.in/yaml/v4"},
 	{
 		"internal/report", "internal/action internal/artifact internal/atlas internal/clock internal/evidence internal/finding internal/incident " +
 			"internal/indicator internal/playbook internal/stableid internal/timeline", "",
 	},
-	{"internal/playbook", "internal/action internal/incident", ""},
-	{"internal/report", "internal/action internal/artifact internal/evidence internal/finding internal/incident internal/indicator internal/timeline", ""},
 
 	// adapters: one technology each, never import each other
 	{"internal/store", "internal/artifact internal/evidence internal/fault internal/outbox", "modernc.org/sqlite"},
@@ -93,19 +102,12 @@ var rows = []row{
 	{"internal/cli", "internal/...", "github.com/spf13"},
 	{"cmd/weightwarden", "internal/cli", "golang.org/x/term"},
 
-	{"internal/report", "internal/action internal/artifact internal/evidence internal/finding internal/incident internal/indicator internal/timeline internal/atlas", ""},
-	// engines: the scanner. Formats know bytes, detectors know formats
-	{"internal/format/...", "internal/format/...", ""},
-	{"internal/sniff", "internal/artifact internal/format/...", ""},
-	{"internal/detect/catalog", "internal/detect/...", ""},
-	{"internal/detect/...", "internal/artifact internal/finding internal/format/... internal/detect", ""},
-	{"internal/scan", "internal/artifact internal/fault internal/finding internal/fsop internal/detect internal/report internal/sniff internal/manifest", ""},
 	// not part of the program
 	{"internal/archtest", "", ""},
 	{"internal/atlas/gen", "", "go.yaml.in/yaml/v4"},
-	{"scripts/atlas", "internal/atlas/gen", ""},
 	{"internal/cli/crashtest", "", ""}, // tests only
-	{"bench/...", "", ""},              // tests only
+	{"scripts/atlas", "internal/atlas/gen", ""},
+	{"bench/...", "", ""}, // tests only
 }
 
 func TestImports(t *testing.T) {

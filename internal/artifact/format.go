@@ -39,6 +39,7 @@ const (
 	LZ4      Format = "lz4"
 	Zstd     Format = "zstd"
 	Zlib     Format = "zlib"
+	ZFile    Format = "joblib zfile"
 
 	Native   Format = "native code"
 	Bytecode Format = "python bytecode"
@@ -70,9 +71,9 @@ var extensions = map[string][]Format{
 	".npz":         {Zip},
 	".keras":       {Zip, HDF5},
 	".zip":         {Zip},
-	".pkl":         {Pickle, TorchLegacy, Zip, Gzip, Bzip2, XZ, LZMA, LZ4, Zlib},
-	".pickle":      {Pickle, TorchLegacy, Zip, Gzip, Bzip2, XZ, LZMA, LZ4, Zlib},
-	".joblib":      {Pickle, Gzip, Bzip2, XZ, LZMA, LZ4, Zlib},
+	".pkl":         {Pickle, TorchLegacy, Zip, Gzip, Bzip2, XZ, LZMA, LZ4, Zlib, ZFile},
+	".pickle":      {Pickle, TorchLegacy, Zip, Gzip, Bzip2, XZ, LZMA, LZ4, Zlib, ZFile},
+	".joblib":      {Pickle, Gzip, Bzip2, XZ, LZMA, LZ4, Zlib, ZFile},
 	".pt":          {Zip, TorchLegacy, Pickle, Tar},
 	".pth":         {Zip, TorchLegacy, Pickle, Tar},
 	".ckpt":        {Zip, TorchLegacy, Pickle, Tar},

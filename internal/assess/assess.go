@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
@@ -203,7 +205,7 @@ func (a *Assessor) indicators(ctx context.Context, base *baseline.Baseline, now 
 
 // files copies the selected files into the vault.
 func (a *Assessor) files(ctx context.Context, m artifact.Model, now *manifest.Manifest, selected map[string]string, result *Result) error {
-	root, single, err := openModel(m.Path)
+	root, name, err := openModel(m.Path)
 	if err != nil {
 		result.Reason = err.Error()
 		return a.gap(ctx, result, evidence.Gap{Type: "model_file", Name: m.ID, Origin: m.Path, Reason: err.Error()})
@@ -216,11 +218,29 @@ func (a *Assessor) files(ctx context.Context, m artifact.Model, now *manifest.Ma
 			continue
 		}
 		a.progress(f.Path)
-		origin := m.Path + "/" + f.Path
-		if single {
-			origin = m.Path
+		source, origin := f.Path, m.Path+"/"+f.Path
+		if name != "" {
+			source, origin = name, m.Path
 		}
-		if err := a.file(ctx, root, f, evidence.Item{Type: kind, Name: f.Path, Origin: origin}, result); err != nil {
+		if err := a.file(ctx, root, source, f, evidence.Item{Type: kind, Name: f.Path, Origin: origin}, result); err != nil {
+			return err
+		}
+	}
+	return a.unlisted(ctx, m, now, result)
+}
+
+// unlisted records what the walk could not list: files may be there that
+// nothing is known of, so that the evidence is not complete.
+func (a *Assessor) unlisted(ctx context.Context, m artifact.Model, now *manifest.Manifest, result *Result) error {
+	for _, p := range now.Problems {
+		listed := slices.ContainsFunc(now.Files, func(f artifact.File) bool {
+			return p.Path == f.Path || p.Kind == manifest.Name && p.Path == strconv.Quote(f.Path)
+		})
+		if listed {
+			continue
+		}
+		result.Sealed, result.Reason = false, artifact.Quote(p.Path)+" could not be captured: "+p.Reason
+		if err := a.gap(ctx, result, evidence.Gap{Type: "model_file", Name: p.Path, Origin: m.Path, Reason: p.Reason}); err != nil {
 			return err
 		}
 	}
@@ -229,7 +249,7 @@ func (a *Assessor) files(ctx context.Context, m artifact.Model, now *manifest.Ma
 
 // file seals one file. What has no content to copy (a link, a pipe) is a gap
 // that costs nothing: the manifest tells all there is to tell.
-func (a *Assessor) file(ctx context.Context, root *os.Root, f artifact.File, item evidence.Item, result *Result) error {
+func (a *Assessor) file(ctx context.Context, root *os.Root, source string, f artifact.File, item evidence.Item, result *Result) error {
 	g := evidence.Gap{Type: item.Type, Name: item.Name, Origin: item.Origin}
 	if f.Kind != artifact.Regular {
 		g.Reason = "a " + string(f.Kind) + " has no content to copy; it is in the manifest"
@@ -237,7 +257,7 @@ func (a *Assessor) file(ctx context.Context, root *os.Root, f artifact.File, ite
 	}
 	item.CollectedAt = a.Now().UTC()
 	var err error
-	if item.SHA256, item.Size, err = a.Vault.PutFile(ctx, root, f.Path); err != nil {
+	if item.SHA256, item.Size, err = a.Vault.PutFile(ctx, root, source); err != nil {
 		g.Reason = err.Error()
 		result.Sealed, result.Reason = false, artifact.Quote(f.Path)+" could not be captured: "+err.Error()
 		return a.gap(ctx, result, g)
@@ -245,31 +265,29 @@ func (a *Assessor) file(ctx context.Context, root *os.Root, f artifact.File, ite
 	if item.SHA256 != f.Digest && !f.Digest.IsZero() {
 		item.Missing = append(item.Missing, "the file changed after the manifest was taken, where it had "+f.Digest.String())
 	}
-	a.direct(ctx, root, f.Path, &item, result)
+	a.direct(ctx, root, source, &item, result)
 	result.Items++
 	return a.seal(ctx, item)
 }
 
-// start is where to begin in the root that openModel returns.
-func start(path string, single bool) string {
-	if single {
-		return filepath.Base(path)
+// openModel opens the directory that a model is. For a model that is one file
+// it opens the one that file is in, and returns its name there; links on the
+// way were meant by whoever named the path.
+func openModel(path string) (root *os.Root, name string, err error) {
+	path, err = filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, "", fault.New(fault.Incomplete, "open model: %w", err)
 	}
-	return "."
-}
-
-// openModel opens the directory that a model is, or the one it is a file in.
-func openModel(path string) (root *os.Root, single bool, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, false, fault.New(fault.Incomplete, "open model: %w", err)
+		return nil, "", fault.New(fault.Incomplete, "open model: %w", err)
 	}
-	if single = !info.IsDir(); single {
-		path = filepath.Dir(path)
+	if !info.IsDir() {
+		path, name = filepath.Dir(path), filepath.Base(path)
 	}
 	root, err = os.OpenRoot(path)
 	if err != nil {
-		return nil, false, fault.New(fault.Incomplete, "open model: %w", err)
+		return nil, "", fault.New(fault.Incomplete, "open model: %w", err)
 	}
-	return root, single, nil
+	return root, name, nil
 }

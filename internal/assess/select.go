@@ -11,10 +11,12 @@ import (
 
 // selectFiles says which paths of the model to copy, and as what: signature
 // material always; what differs from the baseline or is on the deny-list; all
-// of it where there is no baseline or everything is asked for.
+// of it where there is no baseline, where the model as a whole is on the
+// deny-list, or where everything is asked for.
 func selectFiles(now *manifest.Manifest, base *baseline.Baseline, state *trust.State, full bool) map[string]string {
 	out := map[string]string{}
-	all := full || base == nil
+	_, deniedRoot := state.DeniedAmong(now.Root(), nil)
+	all := full || base == nil || deniedRoot
 	for _, f := range now.Files {
 		_, denied := state.Denied(trust.File, f.Digest.String())
 		switch {

@@ -1,6 +1,7 @@
 package assess
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,7 +68,7 @@ type fileAttributes struct {
 func (a *Assessor) attributes(ctx context.Context, m artifact.Model, result *Result) error {
 	a.progress("attributes")
 	item := evidence.Item{Type: "attributes", Name: m.ID, Origin: m.Path}
-	root, single, err := openModel(m.Path)
+	root, name, err := openModel(m.Path)
 	if err != nil {
 		return a.gap(ctx, result, evidence.Gap{Type: item.Type, Name: m.ID, Origin: m.Path, Reason: err.Error()})
 	}
@@ -78,7 +79,7 @@ func (a *Assessor) attributes(ctx context.Context, m artifact.Model, result *Res
 			item.Missing = append(item.Missing, artifact.Quote(path)+": "+err.Error())
 		}
 	}
-	err = fs.WalkDir(root.FS(), start(m.Path, single), func(path string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(root.FS(), cmp.Or(name, "."), func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()

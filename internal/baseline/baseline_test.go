@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"database/sql"
 	"errors"
-
 	"os"
 	"path/filepath"
 	"strings"

@@ -170,6 +170,13 @@ func unreadable(err error) error {
 // readManifest reads the first member. Without it nothing can be held against
 // anything, so false ends the verification.
 func (v *verifier) readManifest() (bool, error) {
+	begin := make([]byte, min(v.size, int64(len(manifestName))))
+	if _, err := v.r.ReadAt(begin, 0); err != nil && !errors.Is(err, io.EOF) {
+		return false, unreadable(err)
+	}
+	if v.size < block && string(begin) != manifestName[:len(begin)] {
+		return false, noBundle()
+	}
 	h, ok, err := v.readBlock(manifestName)
 	if err != nil || !ok {
 		return false, err
@@ -187,6 +194,11 @@ func (v *verifier) readManifest() (bool, error) {
 	return v.parse(size)
 }
 
+func noBundle() error {
+	return fault.New(fault.Incomplete, "this is no bundle: it does not begin with %s", manifestName).
+		WithHint("make one: weightwarden incident export ID -f FILE")
+}
+
 // noManifest says what is wrong with the first header. The size that belongs
 // there follows from the content, which ends in front of the first NUL.
 func (v *verifier) noManifest(h []byte) error {
@@ -199,8 +211,7 @@ func (v *verifier) noManifest(h []byte) error {
 	}
 	at, differ := firstDifference(h, header(manifestName, int64(bytes.LastIndexByte(content, '\n')+1)))
 	if differ > 40 {
-		return fault.New(fault.Incomplete, "this is no bundle: it does not begin with %s", manifestName).
-			WithHint("make one: weightwarden incident export ID -f FILE")
+		return noBundle()
 	}
 	v.add(Altered, manifestName, int64(at), int64(differ), "the header differs from its one form, first at byte %d, so nothing else can be verified", at)
 	return nil

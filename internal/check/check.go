@@ -222,7 +222,7 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 		m.Verdict = Error // the record that would say what it should be was altered
 		return m, baseline.Problems(t.ID, now, c.Now())
 	}
-	found := append(c.denied(state, t, now), c.deniedSigner(state, o)...)
+	found := append(c.denied(state, t, now), c.deniedSigner(state, base, o)...)
 	switch err := baseErr; {
 	case err == nil:
 		m.Baseline = info(base)

@@ -25,7 +25,7 @@ func (c *Checker) firstUse(ctx context.Context, state *trust.State, o *observati
 	if r := o.signature; r != nil && r.Method != "" && r.Verdict == oms.Tampered {
 		found = withoutRepeats(found, c.contradicted(o))
 	} else if r != nil && r.Method != "" && r.Verdict != oms.Verified {
-		found = append(found, c.untrustedSignature(o))
+		found = append(found, c.untrustedSignature(o)...)
 	}
 	if len(o.now.Problems) > 0 || o.selfEvident() || denied {
 		return nil, found

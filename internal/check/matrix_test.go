@@ -184,6 +184,43 @@ func said(list []indicator.Indicator) []string {
 // hubBlob is the blob of the weights in the hub.
 var hubBlob = fmt.Sprintf("blobs/%x", sha256.Sum256([]byte(strings.Repeat("w", matrixWeights))))
 
+// matrixBlocks looks at models by the tags of their blocks.
+var matrixBlocks = check.Hashing{Secret: make([]byte, manifest.SecretSize), FullAge: 24 * time.Hour}
+
+// The bytes that changed are named to the block, whichever way was looked.
+func TestTamperedRange(t *testing.T) {
+	const block, size = 4 << 20, 9 << 20
+	tests := []struct {
+		name string
+		do   func(*matrix)
+		want []manifest.Range
+	}{
+		{"first_byte", func(m *matrix) { m.flip("large.bin", 0) }, []manifest.Range{{0, block}}},
+		{"middle_byte", func(m *matrix) { m.flip("large.bin", block+7) }, []manifest.Range{{block, 2 * block}}},
+		{"last_byte", func(m *matrix) { m.flip("large.bin", size-1) }, []manifest.Range{{2 * block, size}}},
+		{"two_ends", func(m *matrix) { m.flip("large.bin", 0); m.flip("large.bin", size-1) }, []manifest.Range{{0, block}, {2 * block, size}}},
+	}
+	for _, tt := range tests {
+		for _, full := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/full_%v", tt.name, full), func(t *testing.T) {
+				m := newMatrix(t)
+				m.checker.Hashing = matrixBlocks
+				m.write("large.bin", strings.Repeat("w", size))
+				m.adopt()
+				tt.do(m)
+				m.checker.Hashing.Full = full
+				r := m.check()
+				if diff := cmp.Diff([]string{"model_file_tampered large.bin"}, said(r.Indicators)); diff != "" {
+					t.Fatalf("indicators (-want +got):\n%s", diff)
+				}
+				if diff := cmp.Diff(any(tt.want), r.Indicators[0].Evidence["ranges"]); diff != "" {
+					t.Errorf("ranges (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
 // Every way in which a model is tampered with is found, and named by what it
 // is. The list is exact: what else is reported would be noise.
 func TestTamperMatrix(t *testing.T) {
@@ -495,6 +532,9 @@ func TestNoFalseAlarm(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newMatrix(t)
 			build(m)
+			if name == "signed" {
+				m.checker.Hashing = matrixBlocks
+			}
 			m.adopt()
 			for n := range 500 {
 				if r := m.check(); r.TotalIndicators > 0 || r.Models[0].Verdict != check.Clean {

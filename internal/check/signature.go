@@ -25,8 +25,10 @@ func (c *Checker) signed(state *trust.State, base *baseline.Baseline, o *observa
 		return nil // whoever vouches for exactly this did so with that signature in it
 	case r.Verdict == oms.Tampered:
 		return c.contradicted(o)
+	case r.Verdict == oms.Error && len(o.now.Problems) > 0:
+		return nil // what could not be read is reported as that; it says nothing about the signer
 	case r.Verdict != oms.Verified:
-		return []indicator.Indicator{c.untrustedSignature(o)}
+		return c.untrustedSignature(o)
 	}
 	var out []indicator.Indicator
 	if replaced(base, o, changes) {
@@ -99,15 +101,21 @@ func (c *Checker) contradicted(o *observation) []indicator.Indicator {
 	return out
 }
 
-func (c *Checker) untrustedSignature(o *observation) indicator.Indicator {
-	return indicator.New(indicator.ModelSignatureUntrusted, o.model.ID, c.Now(),
+// untrustedSignature is one that is there and does not verify. Where files
+// could not be read, that is said of them.
+func (c *Checker) untrustedSignature(o *observation) []indicator.Indicator {
+	if o.signature.Verdict == oms.Error && len(o.now.Problems) > 0 {
+		return nil
+	}
+	return []indicator.Indicator{indicator.New(indicator.ModelSignatureUntrusted, o.model.ID, c.Now(),
 		"the model's signature does not verify under the configured trust"+reasons(o.signature),
-		map[string]any{"model_id": o.model.ID, "verdict": string(o.signature.Verdict), "reasons": o.signature.Reasons}, string(o.signature.Verdict))
+		map[string]any{"model_id": o.model.ID, "verdict": string(o.signature.Verdict), "reasons": o.signature.Reasons}, string(o.signature.Verdict))}
 }
 
 // deniedSigner is a model that carries a good signature by somebody who is on
-// the deny-list, or over a version that is.
-func (c *Checker) deniedSigner(state *trust.State, o *observation) []indicator.Indicator {
+// the deny-list, or over a version that is. base is nil where there is none: a
+// person who vouched for exactly this after the denial knew of it.
+func (c *Checker) deniedSigner(state *trust.State, base *baseline.Baseline, o *observation) []indicator.Indicator {
 	r := o.signature
 	if r == nil || r.Signer == "" {
 		return nil
@@ -116,7 +124,8 @@ func (c *Checker) deniedSigner(state *trust.State, o *observation) []indicator.I
 	if !ok && !r.RootDigest.IsZero() && r.RootDigest != o.now.Root() {
 		d, ok = state.Denied(trust.Root, r.RootDigest.String())
 	}
-	if !ok {
+	if !ok || base != nil && base.Voucher == trust.ByPerson && base.Trusted() && !base.Established.Before(d.Time) &&
+		len(manifest.Compare(base.Manifest, o.now)) == 0 {
 		return nil
 	}
 	return []indicator.Indicator{indicator.New(indicator.ModelDenied, o.model.ID, c.Now(),

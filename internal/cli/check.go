@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -9,6 +10,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/check"
 	"github.com/weightwarden/weightwarden/internal/finding"
+	"github.com/weightwarden/weightwarden/internal/indicator"
 )
 
 type checkOptions struct {
@@ -85,6 +87,8 @@ func printReport(p *printer, r *check.Report) {
 			p.printf("            no baseline\n")
 		case b.Trusted:
 			p.printf("            baseline of %s, vouched for by %s %s\n", stamp(b.Established), b.Voucher, artifact.Quote(b.Who))
+		case b.Revoked != "":
+			p.printf("            baseline of %s, which nobody vouches for any more: %s\n", stamp(b.Established), oneLine(b.Revoked))
 		default:
 			p.printf("            baseline of %s, which nobody vouches for (first use)\n", stamp(b.Established))
 		}
@@ -96,6 +100,9 @@ func printReport(p *printer, r *check.Report) {
 		p.printf("no model is configured: add one under models:\n")
 	}
 	p.printf("%s, %d critical; incident detected: %s\n", plural(r.TotalIndicators, "indicator", "indicators"), r.Critical, yesNo(r.IncidentDetected))
+	if i := slices.IndexFunc(r.Indicators, func(i indicator.Indicator) bool { return i.Type == indicator.BaselineUnverified }); i >= 0 && !r.IncidentDetected {
+		p.printf("next: look at the model, then vouch for it: weightwarden baseline approve %s\n", artifact.Quote(r.Indicators[i].Source))
+	}
 	if r.IncidentDetected {
 		p.printf("next: weightwarden check -o json > check.json; weightwarden incident open --from-check check.json\n")
 	}

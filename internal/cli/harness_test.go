@@ -93,7 +93,7 @@ func jsonAt(ts *testscript.TestScript, file, path string) string {
 	if dec.More() {
 		ts.Fatalf("%s is more than one JSON document", file)
 	}
-	for _, key := range strings.Split(strings.Trim(path, "."), ".") {
+	for key := range strings.SplitSeq(strings.Trim(path, "."), ".") {
 		if key == "" {
 			continue
 		}

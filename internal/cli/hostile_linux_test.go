@@ -223,9 +223,9 @@ func (h hostile) verdict(t *testing.T, out []byte, errs string) {
 		return
 	}
 	var r struct {
-		Verdict    string
-		Reasons    []string
-		Mismatches []any
+		Verdict    string   `json:"verdict"`
+		Reasons    []string `json:"reasons"`
+		Mismatches []any    `json:"mismatches"`
 	}
 	if err := json.Unmarshal(out, &r); err != nil {
 		t.Fatalf("%v: %.500s", err, out)

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -81,13 +83,23 @@ func newIncidentTimeline(g *globals) *cobra.Command {
 	return cmd
 }
 
+// writers are the formats of the report.
+func writers() map[string]func(io.Writer, report.Case) error {
+	return map[string]func(io.Writer, report.Case) error{
+		"json": report.WriteJSON, "markdown": report.WriteMarkdown, "html": report.WriteHTML, "ocsf": report.WriteOCSF,
+		"stix": report.WriteSTIX, "csaf": report.WriteCSAF, "cyclonedx": report.WriteCycloneDX, "timesketch": report.WriteTimesketch,
+	}
+}
+
+func formats() []string { return slices.Sorted(maps.Keys(writers())) }
+
 type reportOptions struct {
 	format, file string
 	actionsLogs  []string
 }
 
 func (o *reportOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.format, "format", "", "json or markdown (default markdown; json with -o json)")
+	f.StringVar(&o.format, "format", "", strings.Join(formats(), ", ")+" (default markdown; json with -o json)")
 	f.StringVarP(&o.file, "file", "f", "", "write the report to this `file`")
 	f.StringArrayVar(&o.actionsLogs, "actions-log", nil, "merge in this `file` with lines of the form \"[time] text\" (repeatable)")
 }
@@ -97,7 +109,11 @@ func newIncidentReport(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "report ID", Short: "The report on an incident", Args: cobra.ExactArgs(1),
 		Long: `Writes the report from the record alone: timeline, findings, evidence, what was
-done and how it was observed, and recommendations, each with what it follows from.`,
+done and how it was observed, deadlines, deviations, and recommendations, each
+with what it follows from. For people: markdown, and html as one page that loads
+nothing. For programs: json, ocsf (2004, 2005 and 7001 as JSON Lines), stix
+(2.1), csaf (2.0), cyclonedx (1.6) and timesketch (JSON Lines). The same record
+gives the same bytes but for report_generated.`,
 		Example: "  weightwarden incident report INC-20261123-ABCDEFGH --format markdown -f report.md",
 		RunE:    func(cmd *cobra.Command, args []string) error { return runReport(cmd.Context(), g, o, args[0]) },
 	}
@@ -112,19 +128,24 @@ func runReport(ctx context.Context, g *globals, o reportOptions, id string) erro
 			o.format = "json"
 		}
 	}
-	if !slices.Contains([]string{"json", "markdown"}, o.format) {
-		return usage("--format: no format %.40q: use json or markdown", o.format)
+	write, ok := writers()[o.format]
+	if !ok {
+		return usage("--format: no format %.40q: use one of %s", o.format, strings.Join(formats(), ", "))
 	}
 	return g.with(ctx, func(s *session) error {
 		inc, events, err := s.events(ctx, id, o.actionsLogs)
 		if err != nil {
 			return err
 		}
-		c := report.NewCase(inc, events, s.Now(), s.vault.Dir())
-		write := report.WriteMarkdown
-		if o.format == "json" {
-			write = report.WriteJSON
+		book, err := playbookOf(s.conf)
+		if err != nil {
+			return err
 		}
+		clocks, err := clockSet(s.conf)
+		if err != nil {
+			return err
+		}
+		c := report.NewCase(inc, events, s.Now(), s.vault.Dir()).With(inc, clocks, book)
 		if o.file == "" {
 			return write(g.Stdout, c)
 		}

@@ -150,15 +150,16 @@ func newIncidentShow(g *globals) *cobra.Command {
 					Clocks []clock.Clock `json:"clocks"`
 				}{inc, book.Next(inc), board.Clocks}
 				return g.print(out, func(p *printer) {
-					printIncident(p, inc, book, out.Next)
+					printIncident(p, inc)
 					printDue(p, board)
+					printNext(p, book, inc.ID, out.Next)
 				})
 			})
 		},
 	}
 }
 
-func printIncident(p *printer, inc *incident.Incident, book playbook.Playbook, next []string) {
+func printIncident(p *printer, inc *incident.Incident) {
 	p.printf("%s  %s  %s\n%s\n", inc.ID, inc.State, inc.Severity, artifact.Quote(inc.Summary))
 	p.printf("models     %s\ncommander  %s\n", artifact.Quote(strings.Join(inc.Models, ", ")), artifact.Quote(inc.Commander))
 	bad, source := inc.FirstBad()
@@ -186,19 +187,18 @@ func printIncident(p *printer, inc *incident.Incident, book playbook.Playbook, n
 	for _, u := range inc.Unknown {
 		p.printf("not understood: entry %s\n", artifact.Quote(u))
 	}
-	printNext(p, inc.ID, book, next)
 }
 
 // printNext shows the steps of the playbook that may be taken now, with the
 // commands for this incident.
-func printNext(p *printer, id string, book playbook.Playbook, next []string) {
+func printNext(p *printer, book playbook.Playbook, id string, next []string) {
 	for _, step := range book.Steps {
 		if !slices.Contains(next, step.ID) {
 			continue
 		}
-		p.printf("next       %s\n", step.Title)
+		p.printf("next       %s\n", oneLine(step.Title))
 		for _, c := range step.Commands {
-			p.printf("             %s\n", strings.Replace(c, " ID", " "+id, 1))
+			p.printf("             %s\n", oneLine(forIncident(c, id)))
 		}
 	}
 }

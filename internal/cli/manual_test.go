@@ -46,11 +46,11 @@ func shellLines(page string) []string {
 		if line = strings.TrimSuffix(line, "\n"); !document {
 			line = strings.TrimSpace(line)
 		}
-		switch {
-		case line == "```sh":
+		switch line {
+		case "```sh":
 			inside = true
 			continue
-		case line == "```":
+		case "```":
 			inside = false
 		}
 		if !inside {
@@ -101,7 +101,7 @@ func TestIndicatorsPage(t *testing.T) {
 
 // ARCHITECTURE.md names every package, and none that is not there.
 func TestArchitectureNamesEveryPackage(t *testing.T) {
-	page := read(t, "ARCHITECTURE.md")
+	page, _, _ := strings.Cut(read(t, "ARCHITECTURE.md"), "\n## The record")
 	rows := regexp.MustCompile("(?m)^\\| `([a-z/<>]+)`").FindAllStringSubmatch(page, -1)
 	var named []string
 	for _, row := range rows {

@@ -9,6 +9,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/clock"
 	"github.com/weightwarden/weightwarden/internal/config"
+	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/incident"
 	"github.com/weightwarden/weightwarden/internal/playbook"
 )
@@ -26,7 +27,10 @@ change it, check it, and name the file under playbook: in the configuration.`,
 // playbook returns the configured playbook, else the built-in one.
 func (g *globals) playbook() (playbook.Playbook, error) {
 	conf, err := g.loadConfig()
-	if err != nil {
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		return playbook.Default(), nil // to be read before anything is set up
+	case err != nil:
 		return playbook.Playbook{}, err
 	}
 	return playbookOf(conf)

@@ -33,7 +33,7 @@ func (o *signOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.services, "signing-config", "", "`file` signing_config.json of the Sigstore instance: its services")
 	f.StringVar(&o.trusted, "trusted-root", "", "`file` trusted_root.json of the Sigstore instance, to verify what it returned (default trusted_root in the configuration)")
 	f.BoolVar(&o.compat, "compat", false, "write what the reference implementation writes where it differs from the specification")
-	o.ignoreFlags.add(f, "leave this `path` out of the signature (repeatable)", "sign what symbolic links to files inside the model lead to")
+	o.add(f, "leave this `path` out of the signature (repeatable)", "sign what symbolic links to files inside the model lead to")
 	o.password.add(f)
 }
 

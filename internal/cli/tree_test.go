@@ -67,7 +67,7 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 func TestExamplesOfHelpParse(t *testing.T) {
 	everyCommand(t, func(t *testing.T, _ string, cmd *cobra.Command) {
 		for line := range strings.Lines(cmd.Example) {
-			for _, part := range strings.Split(line, ";") {
+			for part := range strings.SplitSeq(line, ";") {
 				words := strings.Fields(strings.NewReplacer(`"`, "").Replace(part))
 				words, _, _ = cutAt(words, ">")
 				found, rest, err := cli.Root().Find(words[1:])

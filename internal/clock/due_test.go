@@ -104,8 +104,9 @@ func federal(day time.Time) bool {
 			m == time.September && nth == 1 || m == time.October && nth == 2
 	case time.Thursday:
 		return day.Month() == time.November && nth == 4
+	default:
+		return false
 	}
-	return false
 }
 
 func fixed(day time.Time) bool {

@@ -3,6 +3,7 @@ package evidence
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ func scanOwned(raw []byte) (e Entry, ok bool) {
 	if body, e.Prev, ok = cutPrev(body); !ok {
 		return Entry{}, false
 	}
-	e.raw, e.Body = raw, json.RawMessage(body[:len(body):len(body)])
+	e.raw, e.Body = raw, json.RawMessage(slices.Clip(body))
 	return e, true
 }
 

@@ -1,6 +1,7 @@
 package fsop
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -34,31 +35,37 @@ func ReadAttributes(f *os.File) (Attributes, error) {
 		a.Born = stamp(st.Btime)
 	}
 	var err error
-	a.Extended, err = extended(f)
+	a.Extended, err = Extended(f)
 	return a, err
 }
 
 func stamp(t unix.StatxTimestamp) time.Time { return time.Unix(t.Sec, int64(t.Nsec)).UTC() }
 
-func extended(f *os.File) (map[string][]byte, error) {
-	names := make([]byte, maxXattr)
-	n, err := unix.Flistxattr(int(f.Fd()), names)
-	if errors.Is(err, unix.ENOTSUP) || n == 0 && err == nil {
+// Extended reads the extended attributes of an open file by their names. One
+// whose value cannot be read has none in the map and is in the error.
+func Extended(f *os.File) (map[string][]byte, error) {
+	size, err := unix.Flistxattr(int(f.Fd()), nil)
+	if errors.Is(err, unix.ENOTSUP) || size == 0 && err == nil {
 		return nil, nil //nolint:nilnil // a file without attributes
+	}
+	names := make([]byte, maxXattr)
+	n := 0
+	if err == nil {
+		n, err = unix.Flistxattr(int(f.Fd()), names)
 	}
 	if err != nil {
 		return nil, &os.PathError{Op: "listxattr", Path: f.Name(), Err: err}
 	}
 	out := map[string][]byte{}
+	value := make([]byte, maxXattr)
 	var failed error
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(names[:n]), "\x00"), "\x00") {
-		value := make([]byte, maxXattr)
 		n, err := unix.Fgetxattr(int(f.Fd()), name, value)
 		if err != nil {
 			failed = errors.Join(failed, &os.PathError{Op: "getxattr " + artifact.Quote(name), Path: f.Name(), Err: err})
-			continue
+			n = 0
 		}
-		out[artifact.Quote(name)] = value[:n:n]
+		out[artifact.Quote(name)] = bytes.Clone(value[:n])
 	}
 	return out, failed
 }

@@ -21,6 +21,6 @@ func Clock() (ClockState, error) {
 	return ClockState{
 		Synchronised: state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0,
 		Offset:       time.Duration(t.Offset) * unit,
-		MaxError:     time.Duration(t.Maxerror) * time.Microsecond, //nolint:unconvert // int32 on some platforms
+		MaxError:     time.Duration(t.Maxerror) * time.Microsecond,
 	}, nil
 }

@@ -40,6 +40,9 @@ func Clock() (ClockState, error) { return ClockState{}, unsupported("clock") }
 // ReadAttributes is not available on this system.
 func ReadAttributes(*os.File) (Attributes, error) { return Attributes{}, unsupported("attributes") }
 
+// Extended is not available on this system.
+func Extended(*os.File) (map[string][]byte, error) { return nil, unsupported("extended attributes") }
+
 // HashDirect is not available on this system.
 func HashDirect(context.Context, *os.Root, string) (artifact.Digest, int64, error) {
 	return artifact.Digest{}, 0, unsupported("direct read")

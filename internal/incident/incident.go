@@ -187,9 +187,9 @@ func (i *Incident) OpenTasks() []TaskState {
 
 // Rendered returns the newest rendering of the template.
 func (i *Incident) Rendered(template string) (RenderedMessage, bool) {
-	for n := len(i.Messages) - 1; n >= 0; n-- {
-		if i.Messages[n].Template == template {
-			return i.Messages[n], true
+	for _, m := range slices.Backward(i.Messages) {
+		if m.Template == template {
+			return m, true
 		}
 	}
 	return RenderedMessage{}, false

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/fault"
@@ -95,8 +96,13 @@ func (r *Result) contents(ctx context.Context, path string, m *manifest.Manifest
 		return fault.New(fault.Incomplete, "open suspect: %w", err)
 	}
 	dir := path
+	name := func(f artifact.File) string { return f.Path }
 	if !info.IsDir() {
-		dir = filepath.Dir(path)
+		// Links on the way were meant by whoever named the path.
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return fault.New(fault.Incomplete, "open suspect: %w", err)
+		}
+		dir, name = filepath.Dir(path), func(artifact.File) string { return filepath.Base(path) }
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -109,7 +115,7 @@ func (r *Result) contents(ctx context.Context, path string, m *manifest.Manifest
 		}
 		switch f.Kind {
 		case artifact.Regular:
-			r.content(root, f)
+			r.content(root, name(f), f)
 		case artifact.Directory, artifact.Symlink:
 		default:
 			r.add(ruleSpecial, finding.High, finding.Suspicious, f.Path,
@@ -119,15 +125,18 @@ func (r *Result) contents(ctx context.Context, path string, m *manifest.Manifest
 	return nil
 }
 
-func (r *Result) content(root *os.Root, f artifact.File) {
-	head, err := readHead(root, f.Path)
+func (r *Result) content(root *os.Root, name string, f artifact.File) {
+	head, err := readHead(root, name)
+	if err != nil && f.Digest.IsZero() {
+		return // its problem is known already
+	}
 	if err != nil {
 		r.unread(f.Path, err.Error())
 		return
 	}
 	kind := sniff.Head(f.Path, head, f.Size)
 	format := kind.Is()
-	name := artifact.Quote(f.Path)
+	name = artifact.Quote(f.Path)
 	switch format {
 	case artifact.Pickle, artifact.Torch, artifact.TorchLegacy:
 		r.add(rulePickle, finding.High, finding.Suspicious, f.Path,
@@ -140,10 +149,19 @@ func (r *Result) content(root *os.Root, f artifact.File) {
 			fmt.Sprintf("%s is code (%s)", name, format), "AML.T0011")
 	default: // the others run nothing by being loaded
 	}
-	if promised := artifact.Promised(f.Path); promised != nil && !slices.ContainsFunc(kind.All(), func(f artifact.Format) bool { return slices.Contains(promised, f) }) && f.Size > 0 {
+	if f.Size > 0 && breaksPromise(f, head) {
 		r.add(rulePromise, finding.High, finding.Suspicious, f.Path,
-			fmt.Sprintf("%s is not what its name says: the content is %s", name, format))
+			fmt.Sprintf("%s is not what its name says: the content is %s", name, sniff.Head("", head, f.Size).Is()))
 	}
+}
+
+// breaksPromise reports whether the content is none of the formats that the
+// name promises. The name has no part in what the content is taken for.
+func breaksPromise(f artifact.File, head []byte) bool {
+	promised := artifact.Promised(f.Path)
+	return promised != nil && !slices.ContainsFunc(sniff.Head("", head, f.Size).All(), func(is artifact.Format) bool {
+		return slices.Contains(promised, is)
+	})
 }
 
 // readHead reads the start of a file without following a link and without
@@ -161,6 +179,8 @@ func (r *Result) signature(s *oms.Result) {
 	switch {
 	case s == nil:
 		return
+	case s.Method == "" && s.Verdict == oms.Error:
+		r.unread("signature", first(s.Reasons))
 	case s.Method == "":
 		r.add(ruleUnsigned, finding.Critical, finding.Suspicious, "", "the model is not signed", "AML.T0010.003")
 	case s.Verdict != oms.Verified:
@@ -170,13 +190,25 @@ func (r *Result) signature(s *oms.Result) {
 		}
 		r.add(ruleSignature, finding.Critical, finding.Suspicious, "", "the model's signature does not verify ("+string(s.Verdict)+")"+reason)
 	}
+	// A list that nobody trusted signed proves nothing, and may tell something.
+	verdict, against := finding.Suspicious, "a manifest that nobody trusted signed"
+	if s.Verdict == oms.Tampered {
+		verdict, against = finding.Malicious, "the signed manifest"
+	}
 	for _, m := range s.Mismatches {
-		r.add(ruleSignature, finding.Critical, finding.Malicious, m.File,
-			fmt.Sprintf("%s is %s against the signed manifest", artifact.Quote(m.File), m.Kind), "AML.T0018")
+		r.add(ruleSignature, finding.Critical, verdict, m.File,
+			fmt.Sprintf("%s is %s against %s", artifact.Quote(m.File), m.Kind, against), "AML.T0018")
 	}
 	for _, path := range s.Uncovered {
 		r.add(ruleUncovered, finding.Medium, finding.Suspicious, path, artifact.Quote(path)+" is covered by no signature")
 	}
+}
+
+func first(reasons []string) string {
+	if len(reasons) == 0 {
+		return "no reason is known"
+	}
+	return reasons[0]
 }
 
 // compare lists what differs from the reference, in the guide's words.
@@ -192,6 +224,9 @@ func (r *Result) compare(ctx context.Context, dir string, suspect *manifest.Mani
 	differs := map[string]bool{}
 	for _, change := range manifest.Compare(reference, suspect) {
 		differs[change.Path] = true
+		if unknown(reference, change) {
+			continue // what the reference has there could not be read
+		}
 		word := string(change.Kind)
 		switch change.Kind {
 		case manifest.Unexpected:
@@ -211,4 +246,15 @@ func (r *Result) compare(ctx context.Context, dir string, suspect *manifest.Mani
 	}
 	r.Inquiry.Comparison = c
 	return nil
+}
+
+// unknown reports whether the reference could not be read where the change is,
+// so that nothing can be said about it.
+func unknown(reference *manifest.Manifest, c manifest.Change) bool {
+	if c.Kind == manifest.Missing {
+		return false
+	}
+	return slices.ContainsFunc(reference.Problems, func(p manifest.Problem) bool {
+		return p.Path == c.Path && c.Want.Kind == artifact.Regular || p.Kind == manifest.Walk && strings.HasPrefix(c.Path, p.Path+"/")
+	})
 }

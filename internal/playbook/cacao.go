@@ -124,13 +124,13 @@ func (c *cacao) layers() (layers [][]Step) {
 func (c *cacao) chain(layers [][]Step) string {
 	next := c.id("end", "")
 	c.workflow[next] = object{"type": "end"}
-	for n := len(layers) - 1; n >= 0; n-- {
-		if len(layers[n]) == 1 {
-			next = c.action(layers[n][0], next)
+	for n, layer := range slices.Backward(layers) {
+		if len(layer) == 1 {
+			next = c.action(layer[0], next)
 			continue
 		}
 		var branches []string
-		for _, s := range layers[n] {
+		for _, s := range layer {
 			end := c.id("end", s.ID)
 			c.workflow[end] = object{"type": "end"}
 			branches = append(branches, c.action(s, end))

@@ -174,13 +174,14 @@ func TestCACAO(t *testing.T) {
 func walk(t *testing.T, doc []byte, p playbook.Playbook) {
 	t.Helper()
 	type step struct {
-		Type, Name string
-		Next       []string `json:"next_steps"`
-		Then       string   `json:"on_completion"`
+		Type string   `json:"type"`
+		Name string   `json:"name"`
+		Next []string `json:"next_steps"`
+		Then string   `json:"on_completion"`
 	}
 	var c struct {
-		Start    string `json:"workflow_start"`
-		Workflow map[string]step
+		Start    string          `json:"workflow_start"`
+		Workflow map[string]step `json:"workflow"`
 	}
 	if err := json.Unmarshal(doc, &c); err != nil {
 		t.Fatal(err)

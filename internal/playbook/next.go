@@ -101,7 +101,7 @@ func (p Playbook) because(s Step, waits []string) string {
 // directory ends its state, so quarantine waits for the evidence, and the
 // evidence for nothing but the declaration.
 func (p Playbook) waits(s Step) []string {
-	switch s.Kind { //nolint:exhaustive // all others wait for what the playbook says
+	switch s.Kind {
 	case Quarantine:
 		return p.ofKind(Declare, Preserve)
 	case Preserve:

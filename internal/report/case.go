@@ -12,10 +12,13 @@ import (
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/action"
+	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/clock"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/incident"
 	"github.com/weightwarden/weightwarden/internal/indicator"
+	"github.com/weightwarden/weightwarden/internal/playbook"
 	"github.com/weightwarden/weightwarden/internal/timeline"
 )
 
@@ -38,7 +41,18 @@ type Case struct {
 	OpenedAt   time.Time        `json:"opened_at"`
 	ClosedAt   time.Time        `json:"closed_at,omitzero"`
 	Resolution string           `json:"resolution,omitempty"`
-	Metrics    Metrics          `json:"metrics"`
+	// UpdatedAt is the time of the newest entry. Exports count from it, not
+	// from when they were made.
+	UpdatedAt time.Time `json:"updated_at"`
+	Metrics   Metrics   `json:"metrics"`
+	// Subjects are the models with what was sealed of them.
+	Subjects []Subject `json:"subjects"`
+	// Deadlines are the clocks as of UpdatedAt.
+	Deadlines []clock.Clock `json:"deadlines"`
+	// Clauses say what the case has to do with which framework.
+	Clauses []Clause `json:"clauses"`
+	// Deviations are what did not go by the rules, and who decided so.
+	Deviations []Deviation `json:"deviations"`
 
 	Facts         []incident.StatedFact      `json:"facts"`
 	Indicators    []indicator.Indicator      `json:"indicators"`
@@ -48,6 +62,8 @@ type Case struct {
 	Gaps          []evidence.Gap             `json:"evidence_missing"`
 	Tasks         []incident.TaskState       `json:"tasks"`
 	Messages      []incident.RenderedMessage `json:"messages"`
+	Sent          []incident.SentMessage     `json:"messages_sent"`
+	Approved      []incident.ApprovedMessage `json:"messages_approved"`
 	Notes         []incident.WrittenNote     `json:"notes"`
 	SelfApprovals []SelfApproval             `json:"self_approvals"`
 	Refusals      []incident.Refused         `json:"refusals"`
@@ -91,14 +107,46 @@ func NewCase(inc *incident.Incident, events []timeline.Event, now time.Time, evi
 		IncidentID: inc.ID, ReportGenerated: now.UTC(), Timeline: timeline.Merge(events), EvidenceDirectory: evidenceDir,
 		State: inc.State, Severity: inc.Severity, Summary: inc.Summary, Models: list(inc.Models), Commander: inc.Commander,
 		Method: inc.Method, DetectedAt: inc.DetectedAt, OpenedAt: inc.OpenedAt, ClosedAt: inc.ClosedAt,
-		Resolution: inc.Resolution, Metrics: measure(inc),
+		Resolution: inc.Resolution, UpdatedAt: inc.UpdatedAt.UTC(), Metrics: measure(inc), Subjects: subjects(inc),
+		Deadlines: []clock.Clock{}, Clauses: []Clause{}, Sent: list(inc.Sent), Approved: list(inc.Approved),
 		Facts: facts(inc), Indicators: list(inc.Indicators), Inquiries: list(inc.Inquiries), Plans: list(inc.Plans),
 		Evidence: list(inc.Evidence), Gaps: list(inc.Gaps), Tasks: list(inc.Tasks), Messages: list(inc.Messages),
 		Notes: list(inc.Notes), SelfApprovals: selfApprovals(inc), Refusals: list(inc.Refusals), Unknown: list(inc.Unknown),
 	}
 	c.Findings = findings(inc)
 	c.Recommendations = recommend(c)
+	c.Deviations = deviations(c)
 	return c
+}
+
+// With adds what the profiles of deadlines and the playbook say of the case,
+// both as of the newest entry, so that the same record gives the same report.
+func (c Case) With(inc *incident.Incident, clocks clock.Set, book playbook.Playbook) Case {
+	c.Deadlines = clocks.Evaluate(inc, inc.UpdatedAt).Clocks
+	c.Clauses = clauses(c, book.Standings(inc))
+	c.Deviations = deviations(c)
+	return c
+}
+
+// Subject is a model of the incident.
+type Subject struct {
+	Model string `json:"model"`
+	// Root is the root digest of the model as it was captured; zero when it
+	// was not.
+	Root     artifact.Digest `json:"root_digest,omitzero"`
+	SealedAt time.Time       `json:"sealed_at,omitzero"`
+}
+
+func subjects(inc *incident.Incident) []Subject {
+	out := []Subject{}
+	for _, m := range inc.Models {
+		s := Subject{Model: m}
+		if a, ok := inc.Sealed(m); ok {
+			s.Root, s.SealedAt = a.Root, a.At.UTC()
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // list returns s, or an empty list: JSON readers get a list in any case.
@@ -175,45 +223,6 @@ func selfApprovals(inc *incident.Incident) []SelfApproval {
 		}
 	}
 	return out
-}
-
-// Metrics are durations in seconds. One that is not known, or would be
-// negative because a stated time cannot be right, is absent.
-type Metrics struct {
-	// MTTD is from the first bad time to detection.
-	MTTD *float64 `json:"mttd_seconds,omitempty"`
-	// MTTC is from detection to containment as observed.
-	MTTC *float64 `json:"mttc_seconds,omitempty"`
-	// MTTR is from detection to recovery as observed.
-	MTTR *float64 `json:"mttr_seconds,omitempty"`
-	// Dwell is from the first bad time to containment.
-	Dwell *float64 `json:"dwell_seconds,omitempty"`
-	// FirstBad is the earliest moment from which the model has to be taken as
-	// tampered with; Source says how that is known.
-	FirstBad time.Time `json:"first_bad_at,omitzero"`
-	Source   string    `json:"first_bad_source,omitempty"`
-}
-
-func measure(inc *incident.Incident) Metrics {
-	bad, source := inc.FirstBad()
-	if bad.IsZero() {
-		source = ""
-	}
-	recovered := inc.MovedAt(action.Rollback)
-	contained := cmp.Or(inc.MovedAt(action.Isolate), recovered)
-	return Metrics{
-		MTTD: seconds(bad, inc.DetectedAt), MTTC: seconds(inc.DetectedAt, contained),
-		MTTR: seconds(inc.DetectedAt, recovered), Dwell: seconds(bad, contained),
-		FirstBad: bad.UTC(), Source: source,
-	}
-}
-
-func seconds(from, to time.Time) *float64 {
-	if from.IsZero() || to.Before(from) {
-		return nil
-	}
-	s := to.Sub(from).Seconds()
-	return &s
 }
 
 // numbers formats a metric for people.

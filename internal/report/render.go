@@ -35,6 +35,8 @@ func WriteMarkdown(w io.Writer, c Case) error {
 	p.inquiries(c)
 	p.evidence(c)
 	p.people(c)
+	p.deadlines(c)
+	p.clauses(c)
 	p.record(c)
 	if p.err != nil {
 		return fmt.Errorf("write report: %w", p.err)
@@ -90,11 +92,25 @@ func (p *printer) head(c Case) {
 		{"Declared", stamp(c.OpenedAt)},
 		{"Closed", closed(c)},
 		{"First bad", stamp(c.Metrics.FirstBad) + by(c.Metrics.Source)},
-		{"Time to detect", numbers(c.Metrics.MTTD)},
-		{"Time to contain", numbers(c.Metrics.MTTC)},
-		{"Time to recover", numbers(c.Metrics.MTTR)},
-		{"Dwell time", numbers(c.Metrics.Dwell)},
 	})
+	p.printf("## Times\n\n")
+	p.table(timesHeader(), timesRows(c))
+}
+
+func timesHeader() []string { return []string{"Figure", "From", "To", "Took", "Target", "Met"} }
+
+func timesRows(c Case) (rows [][]string) {
+	for _, m := range c.Metrics.Measured {
+		target, met := "none", ""
+		if m.Target > 0 {
+			target = numbers(&m.Target)
+		}
+		if m.Met != nil {
+			met = map[bool]string{true: "yes", false: "no"}[*m.Met]
+		}
+		rows = append(rows, []string{m.Name, m.From, m.To, numbers(m.Seconds), target, met})
+	}
+	return rows
 }
 
 func (p *printer) recommendations(c Case) {
@@ -194,14 +210,8 @@ func (p *printer) people(c Case) {
 // record writes what a reader has to know about the record itself.
 func (p *printer) record(c Case) {
 	var rows [][]string
-	for _, a := range c.SelfApprovals {
-		rows = append(rows, []string{"self-approval", string(a.Action), a.By + " approved the plan that they asked for"})
-	}
-	for _, r := range c.Refusals {
-		rows = append(rows, []string{"refused by gate " + r.Gate, r.Action, r.Reason})
-	}
-	for _, u := range c.Unknown {
-		rows = append(rows, []string{"entry not understood", u, "written by a newer program"})
+	for _, d := range c.Deviations {
+		rows = append(rows, []string{d.Kind, d.Where, d.Detail})
 	}
 	p.section("Deviations", "None were recorded.", []string{"What", "Where", "Detail"}, rows)
 }

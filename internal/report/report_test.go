@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"regexp"
 	"strings"
@@ -15,10 +16,12 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/action"
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/clock"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/incident"
 	"github.com/weightwarden/weightwarden/internal/indicator"
+	"github.com/weightwarden/weightwarden/internal/playbook"
 	"github.com/weightwarden/weightwarden/internal/report"
 	"github.com/weightwarden/weightwarden/internal/timeline"
 )
@@ -37,11 +40,14 @@ func full(s string) *incident.Incident {
 	step := func(status incident.StepStatus) []incident.StepState {
 		return []incident.StepState{{Step: action.Step{ID: s, Summary: s}, Status: status, Observation: action.Observation{Detail: s}}}
 	}
-	ind := indicator.New(indicator.ModelFileTampered, s, start.Add(-time.Minute), "file differs: "+s, map[string]any{"file": s}, s)
+	ind := indicator.New(indicator.ModelFileTampered, s, start.Add(-time.Minute), "file differs: "+s, map[string]any{"file": s, "actual_hash": digest.Hex()}, s)
+	ind.Atlas = []string{"AML.T0018.002", s}
 	return &incident.Incident{
 		ID: "INC-20261105-AAAAAAAA", State: incident.Recovered, Severity: finding.Critical, Models: []string{s}, Summary: s,
 		Commander: s, Method: s, DetectedAt: start, OpenedAt: start.Add(time.Minute), Resolution: s,
 		Facts: map[string]incident.StatedFact{
+			"waiver_g2":    {Fact: incident.Fact{Name: "waiver_g2", Value: s, Reason: s}, By: s, At: start},
+			"clock_gdpr":   {Fact: incident.Fact{Name: "clock_gdpr", Value: "off", Reason: s}, By: s, At: start},
 			"eta":          {Fact: incident.Fact{Name: "eta", Value: s, Reason: s}, By: s, At: start},
 			"first_bad_at": {Fact: incident.Fact{Name: "first_bad_at", Value: "2026-11-05T09:00:00Z"}, By: s, At: start},
 		},
@@ -73,6 +79,11 @@ func full(s string) *incident.Incident {
 		Messages: []incident.RenderedMessage{{Message: incident.Message{Template: s, Number: 1, SHA256: digest, Open: []string{s}}, At: start}},
 		Notes:    []incident.WrittenNote{{Note: incident.Note{Text: s}, At: start, By: s}},
 		Unknown:  []string{"7 " + s},
+		Sent: []incident.SentMessage{{MessageSent: incident.MessageSent{
+			MessageRef: incident.MessageRef{Template: "initial_alert", Number: 1, SHA256: digest}, Recipients: []string{s}, Channel: s, Receipt: s,
+		}, At: start.Add(90 * time.Minute), Actor: s}},
+		Assessed:  map[string]incident.AssessedAt{s: {Assessed: incident.Assessed{Model: s, Root: digest, Sealed: true}, At: start.Add(5 * time.Minute)}},
+		UpdatedAt: start.Add(100 * time.Minute),
 	}
 }
 
@@ -83,11 +94,18 @@ func cases() map[string]report.Case {
 			{Timestamp: start, Source: "ledger", Description: "Incident declared.", Seq: 1},
 		}
 	}
-	now := start.Add(2 * time.Hour)
+	assemble := func(inc *incident.Incident, events []timeline.Event, dir string) report.Case {
+		return report.NewCase(inc, events, start.Add(2*time.Hour), dir).With(inc, clock.Default(), playbook.Default())
+	}
+	opened := &incident.Incident{
+		ID: "INC-20261105-BBBBBBBB", State: incident.Open, Severity: finding.High, Models: []string{"m"}, Summary: "just opened",
+		Commander: "ana", DetectedAt: start, OpenedAt: start, UpdatedAt: start,
+	}
 	return map[string]report.Case{
-		"zero":    report.NewCase(&incident.Incident{}, nil, now, ""),
-		"full":    report.NewCase(full("sentiment"), events("ledger"), now, "/state/vault"),
-		"hostile": report.NewCase(full(hostileText), events(hostileText), now, hostileText),
+		"zero":    assemble(&incident.Incident{}, nil, ""),
+		"opened":  assemble(opened, nil, "/state/vault"),
+		"full":    assemble(full("sentiment"), events("ledger"), "/state/vault"),
+		"hostile": assemble(full(hostileText), events(hostileText), hostileText),
 	}
 }
 
@@ -96,6 +114,11 @@ func TestFormats(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			golden(t, "testdata/"+name+".md", markdown(t, c))
 			golden(t, "testdata/"+name+".json", jsonOf(t, c))
+			if name == "full" || name == "zero" {
+				for ext, write := range exports() {
+					golden(t, "testdata/"+name+"."+ext, written(t, write, c))
+				}
+			}
 		})
 	}
 }
@@ -103,9 +126,71 @@ func TestFormats(t *testing.T) {
 // TestSameCaseSameBytes catches an order that comes from a map.
 func TestSameCaseSameBytes(t *testing.T) {
 	want := cases()["hostile"]
-	for range 20 {
-		if diff := cmp.Diff(markdown(t, want), markdown(t, cases()["hostile"])); diff != "" {
+	for range 5 {
+		again := cases()["hostile"]
+		if diff := cmp.Diff(markdown(t, want), markdown(t, again)); diff != "" {
 			t.Fatal(diff)
+		}
+		for ext, write := range exports() {
+			if diff := cmp.Diff(written(t, write, want), written(t, write, again)); diff != "" {
+				t.Fatalf("%s: %s", ext, diff)
+			}
+		}
+	}
+}
+
+// TestOnlyReportGeneratedDependsOnNow: a report made later differs in that one
+// field, and an export not at all.
+func TestOnlyReportGeneratedDependsOnNow(t *testing.T) {
+	early, late := cases()["full"], cases()["full"]
+	late.ReportGenerated = early.ReportGenerated.Add(72 * time.Hour)
+	for ext, write := range exports() {
+		a, b := written(t, write, early), written(t, write, late)
+		if ext == "html" {
+			b = strings.ReplaceAll(b, "2026-11-08T12:00:00Z", "2026-11-05T12:00:00Z")
+		}
+		if diff := cmp.Diff(a, b); diff != "" {
+			t.Errorf("%s (-early +late):\n%s", ext, diff)
+		}
+	}
+}
+
+type write = func(io.Writer, report.Case) error
+
+func exports() map[string]write {
+	return map[string]write{
+		"html": report.WriteHTML, "ocsf.jsonl": report.WriteOCSF, "stix.json": report.WriteSTIX, "csaf.json": report.WriteCSAF,
+		"cdx.json": report.WriteCycloneDX, "timesketch.jsonl": report.WriteTimesketch,
+	}
+}
+
+func written(t *testing.T, write write, c report.Case) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := write(&b, c); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestHostileTextStaysInThePage: the page of the hostile case has the tags of
+// the harmless one, and nothing that loads or runs.
+func TestHostileTextStaysInThePage(t *testing.T) {
+	tags := func(page string) []string { return regexp.MustCompile(`<[^>]*>`).FindAllString(page, -1) }
+	full, hostile := written(t, report.WriteHTML, cases()["full"]), written(t, report.WriteHTML, cases()["hostile"])
+	if diff := cmp.Diff(tags(full), tags(hostile)); diff != "" {
+		t.Errorf("tags (-harmless +hostile):\n%s", diff)
+	}
+	for _, bad := range []string{"<script", " src=", " href=", " on", "javascript:", "url(", "\x1b", "\u202e", "\r"} {
+		for _, tag := range tags(hostile) {
+			if strings.Contains(strings.ToLower(tag), bad) {
+				t.Errorf("%q stands in the tag %s", bad, tag)
+			}
+		}
+	}
+	for _, bad := range []string{"<script", "\x1b", "\u202e", "\r"} {
+		if strings.Contains(hostile, bad) {
+			t.Errorf("%q stands in the page as it is", bad)
 		}
 	}
 }
@@ -146,16 +231,20 @@ func TestMetrics(t *testing.T) {
 	}{
 		{"zero", &incident.Incident{}, report.Metrics{}},
 		{"full", full("x"), report.Metrics{
-			MTTD: seconds(3600), MTTC: seconds(600), MTTR: seconds(4200), Dwell: seconds(4200),
+			MTTD: seconds(3600), MTTA: seconds(60), MTTC: seconds(600), MTTR: seconds(4200), Dwell: seconds(4200),
 			FirstBad: start.Add(-time.Hour), Source: "stated by x",
 		}},
 		{"first_bad_stated_after_detection", early, report.Metrics{
-			MTTC: seconds(600), MTTR: seconds(4200), FirstBad: start.Add(time.Hour), Source: "stated by ",
+			MTTA: seconds(60), MTTC: seconds(600), MTTR: seconds(4200), FirstBad: start.Add(time.Hour), Source: "stated by ",
 		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := report.NewCase(tt.inc, nil, start, "").Metrics
+			if len(got.Measured) != 5 {
+				t.Errorf("%d figures against targets, want 5", len(got.Measured))
+			}
+			got.Measured = nil
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("metrics (-want +got):\n%s", diff)
 			}
@@ -235,6 +324,12 @@ func TestWriteErrors(t *testing.T) {
 	for name, err := range map[string]error{
 		"markdown": report.WriteMarkdown(fullDisk{}, cases()["full"]),
 		"json":     report.WriteJSON(fullDisk{}, cases()["full"]),
+		"html":     report.WriteHTML(fullDisk{}, cases()["full"]),
+		"ocsf":     report.WriteOCSF(fullDisk{}, cases()["full"]),
+		"stix":     report.WriteSTIX(fullDisk{}, cases()["full"]),
+		"csaf":     report.WriteCSAF(fullDisk{}, cases()["full"]),
+		"cdx":      report.WriteCycloneDX(fullDisk{}, cases()["full"]),
+		"timeline": report.WriteTimesketch(fullDisk{}, cases()["full"]),
 	} {
 		if !errors.Is(err, errFull) {
 			t.Errorf("%s: error %v, want that of the writer", name, err)

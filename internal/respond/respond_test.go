@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -523,7 +522,7 @@ func hash(p action.Plan) artifact.Digest { return p.Hash() }
 
 func refs(p action.Plan) (out []string) {
 	for _, s := range p.Steps {
-		out = append(out, fmt.Sprintf("%s %s", s.ID, s.Kind))
+		out = append(out, s.ID+"/"+s.Kind)
 	}
 	return out
 }

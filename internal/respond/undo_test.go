@@ -33,7 +33,7 @@ func TestUndo(t *testing.T) {
 	p := plan(action.Isolate, "deny", "prepare", "exchange")
 	b.apply(p)
 	undo := b.planUndo("")
-	want := []string{"undo-exchange undo-exchange", "undo-prepare undo-prepare", "undo-deny undo-deny"}
+	want := []string{"undo-exchange/undo-exchange", "undo-prepare/undo-prepare", "undo-deny/undo-deny"}
 	if diff := cmp.Diff(want, refs(undo)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -107,10 +107,10 @@ func TestUndoIsGuarded(t *testing.T) {
 func TestUndoOfAHalfDonePlan(t *testing.T) {
 	for point, want := range map[string][]string{
 		"planned":           nil,
-		"observed deny":     {"undo-deny undo-deny"},
-		"intended exchange": {"undo-deny undo-deny"},
-		"executed exchange": {"undo-exchange undo-exchange", "undo-deny undo-deny"},
-		"returned exchange": {"undo-exchange undo-exchange", "undo-deny undo-deny"},
+		"observed deny":     {"undo-deny/undo-deny"},
+		"intended exchange": {"undo-deny/undo-deny"},
+		"executed exchange": {"undo-exchange/undo-exchange", "undo-deny/undo-deny"},
+		"returned exchange": {"undo-exchange/undo-exchange", "undo-deny/undo-deny"},
 	} {
 		t.Run(strings.ReplaceAll(point, " ", "_"), func(t *testing.T) {
 			b := newBench(t)
@@ -184,7 +184,7 @@ func TestStepsWithoutInverse(t *testing.T) {
 	p := plan(action.Isolate, "a", "b")
 	p.Steps[1].Inverse = nil
 	b.apply(p)
-	if got := refs(b.planUndo("")); len(got) != 1 || got[0] != "undo-a undo-a" {
+	if got := refs(b.planUndo("")); len(got) != 1 || got[0] != "undo-a/undo-a" {
 		t.Errorf("plan is %v", got)
 	}
 }

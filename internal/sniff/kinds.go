@@ -40,6 +40,7 @@ var kinds = []kind{
 	{format: artifact.XZ, match: magic("\xfd7zXZ\x00")},
 	{format: artifact.LZ4, match: magic("\x04\x22\x4d\x18")},
 	{format: artifact.Zstd, match: magic("\x28\xb5\x2f\xfd")},
+	{format: artifact.ZFile, match: magic("ZF0x")},
 	{format: artifact.Native, match: isNative},
 	{format: artifact.Image, match: magic("\x89PNG\r\n\x1a\n", "\xff\xd8\xff", "GIF8")},
 	{format: artifact.TorchLegacy, match: isTorchLegacy},

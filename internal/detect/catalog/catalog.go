@@ -5,7 +5,10 @@ package catalog
 
 import (
 	"github.com/weightwarden/weightwarden/internal/detect"
+	"github.com/weightwarden/weightwarden/internal/detect/compressed"
+	"github.com/weightwarden/weightwarden/internal/detect/numpy"
 	"github.com/weightwarden/weightwarden/internal/detect/pickle"
+	"github.com/weightwarden/weightwarden/internal/detect/tar"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
 	"github.com/weightwarden/weightwarden/internal/detect/torch"
 	"github.com/weightwarden/weightwarden/internal/detect/zip"
@@ -16,6 +19,9 @@ func All() []detect.Detector {
 	return []detect.Detector{
 		pickle.New(),
 		zip.New(),
+		tar.New(),
+		compressed.New(),
+		numpy.New(),
 		torch.New(),
 		text.New(),
 	}

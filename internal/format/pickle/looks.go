@@ -21,7 +21,7 @@ func Looks(head []byte, size int64) bool {
 	if head[0] == 0x80 && head[1] <= 31 {
 		return len(head) == 2 || OpName(head[2]) != "" || head[1] >= 2
 	}
-	r, imports := probe(head)
+	r, imports := probe(head, false)
 	switch {
 	case imports:
 		return true
@@ -34,12 +34,14 @@ func Looks(head []byte, size int64) bool {
 // Imports reports whether head begins a pickle that imports something that
 // could be a name. Arbitrary numbers do not.
 func Imports(head []byte) bool {
-	_, imports := probe(head)
+	_, imports := probe(head, true)
 	return imports
 }
 
-// probe runs head up to the first import.
-func probe(head []byte) (Result, bool) {
+// probe runs head up to the first import. A text persistent id ends it where
+// strict is set: no unpickler without a loader of its own gets beyond, and the
+// letter begins many formats.
+func probe(head []byte, strict bool) (Result, bool) {
 	imported := errors.New("imported")
 	r, err := Run(bytes.NewReader(head), 0, int64(len(head)), Limits{}, func(m *Machine, e *Event) error {
 		switch e.Kind {
@@ -49,6 +51,10 @@ func probe(head []byte) (Result, bool) {
 			}
 		case Computed:
 			return imported
+		case PersistentID:
+			if strict && e.Op == 'P' {
+				return ErrMalformed
+			}
 		default:
 		}
 		return nil

@@ -16,13 +16,19 @@ type source struct {
 	pos  int   // next byte in buf
 	buf  []byte
 	room []byte // what buf is a part of
+	// looked says that room was filled once.
+	looked bool
 }
 
-// window is how much is read at a time.
-const window = 64 << 10
+// window is how much is read at a time; the first look is shorter, since many
+// pickles are.
+const (
+	window    = 64 << 10
+	firstLook = 1 << 10
+)
 
 func newSource(data io.ReaderAt, start, size int64) source {
-	return source{data: data, size: size, base: start, room: make([]byte, min(window, max(size-start, 16)))}
+	return source{data: data, size: size, base: start, room: make([]byte, min(firstLook, max(size-start, 16)))}
 }
 
 func (s *source) offset() int64 { return s.base + int64(s.pos) }
@@ -46,6 +52,10 @@ func (s *source) need(n int) error {
 	if s.size-at < int64(n) {
 		return fmt.Errorf("offset %d: %w", at, ErrTruncated)
 	}
+	if s.looked && len(s.room) < window {
+		s.room = make([]byte, min(window, max(s.size-at, 16)))
+	}
+	s.looked = true
 	want := min(int64(len(s.room)), s.size-at)
 	got, err := s.data.ReadAt(s.room[:want], at)
 	if err != nil && (!errors.Is(err, io.EOF) || got < n) {

@@ -112,12 +112,19 @@ type blocks[T any] struct {
 	n   int
 }
 
+// add appends v and returns its index. Only the first block grows, so that
+// small pickles stay small.
 func (b *blocks[T]) add(v T) int {
 	at := b.n
 	if at>>blockBits == len(b.all) {
-		b.all = append(b.all, make([]T, blockSize))
+		var block []T
+		if at > 0 {
+			block = make([]T, 0, blockSize)
+		}
+		b.all = append(b.all, block)
 	}
-	b.all[at>>blockBits][at&(blockSize-1)] = v
+	last := &b.all[at>>blockBits]
+	*last = append(*last, v)
 	b.n++
 	return at
 }

@@ -29,7 +29,7 @@ func (a *Archive) findEnd() error {
 		}
 		if found < 0 {
 			found = at
-		} else if a.plausibleEnd(buf[at:], start+int64(at)) {
+		} else if a.plausibleEnd(buf[at:]) {
 			a.trouble(Ends, start+int64(at), endLength, "", "another end record that readers could take")
 		}
 	}
@@ -39,11 +39,11 @@ func (a *Archive) findEnd() error {
 	return a.takeEnd(buf[found:], start+int64(found))
 }
 
-// plausibleEnd reports whether an end record points to a directory.
-func (a *Archive) plausibleEnd(b []byte, at int64) bool {
-	size := int64(u32(b[12:]))
-	sign := make([]byte, 4)
-	return size <= at && a.read(sign, at-size) == nil && (string(sign) == recordSign || size == 0)
+// plausibleEnd reports whether an earlier end record is one that a reader could
+// take: its comment reaches to the end of the file. That of a zip inside the
+// zip does not.
+func (a *Archive) plausibleEnd(b []byte) bool {
+	return endLength+int(u16(b[20:])) == len(b)
 }
 
 // takeEnd reads the end record at at, and that of zip64 before it.

@@ -129,7 +129,7 @@ func TestUnreachable(t *testing.T) {
 // A server that answers and then goes on for ever has received the alert.
 func TestEndlessAnswer(t *testing.T) {
 	address := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		for i := 0; i < 1<<10; i++ {
+		for range 1 << 10 {
 			if _, err := w.Write(make([]byte, 1<<10)); err != nil {
 				return
 			}
