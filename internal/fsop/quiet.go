@@ -77,8 +77,13 @@ func (q *Quiet) ReadAt(p []byte, off int64) (n int, err error) {
 }
 
 // probe gives up on uncached reads. From here on the kernel must not read ahead
-// on its own: what it brings would look as if it had been there before.
+// on its own: what it brings would look as if it had been there before. Files
+// that live in the page cache are read as they are.
 func (q *Quiet) probe() {
+	if inMemory(q.f) {
+		q.mode.Store(plain)
+		return
+	}
 	adviseRandom(q.f)
 	q.mode.CompareAndSwap(uncached, probed)
 }

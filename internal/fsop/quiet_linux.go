@@ -69,6 +69,13 @@ func dropCache(f *os.File, off, length int64) {
 	_ = onFD(f, func(fd int) error { return unix.Fadvise(fd, off, length, unix.FADV_DONTNEED) })
 }
 
+// inMemory reports whether the file system of f has nothing but memory.
+func inMemory(f *os.File) bool {
+	var st unix.Statfs_t
+	err := onFD(f, func(fd int) error { return unix.Fstatfs(fd, &st) })
+	return err == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC)
+}
+
 // adviseRandom stops the kernel from reading ahead on this descriptor.
 func adviseRandom(f *os.File) {
 	_ = onFD(f, func(fd int) error { return unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM) })

@@ -17,6 +17,8 @@ func Residency(_ *os.File, _, _ int64) (Pages, error) { return nil, unsupported(
 
 func dropCache(*os.File, int64, int64) {}
 
+func inMemory(*os.File) bool { return false }
+
 func adviseRandom(*os.File) {}
 
 // Lease is not available on this system.
