@@ -59,15 +59,6 @@ func SyncDir(path string) error {
 	return syncAndClose(d)
 }
 
-// SyncFile makes the content of a regular file durable.
-func SyncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return syncAndClose(f)
-}
-
 func syncAndClose(f *os.File) error { return errors.Join(Sync(f), f.Close()) }
 
 // Sync makes an open file or directory durable. What cannot be synced by its

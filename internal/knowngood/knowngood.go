@@ -62,7 +62,8 @@ type Selector struct {
 // List examines every version of the model in the archive: the directories
 // and files whose names begin with the model's id, except those that begin
 // with the longer id of another model. The eligible come first, newest by the
-// time since when they are vouched for.
+// time since when they are vouched for; those of which only the time of a file
+// tells come last.
 func (s Selector) List(ctx context.Context, archive, model string, others []string) ([]Candidate, error) {
 	if archive == "" {
 		return nil, fault.New(fault.Invalid, "model %s has no archive of versions to roll back to", artifact.Quote(model)).
@@ -100,12 +101,19 @@ func belongs(name, model string, others []string) bool {
 
 func newest(a, b Candidate) int {
 	if a.Eligible() != b.Eligible() {
-		if a.Eligible() {
-			return -1
-		}
-		return 1
+		return order(a.Eligible())
+	}
+	if a.Weak != b.Weak { // whoever can write to the archive could make it the newest
+		return order(b.Weak)
 	}
 	return cmp.Or(b.VouchedAt.Compare(a.VouchedAt), cmp.Compare(a.Ref, b.Ref))
+}
+
+func order(first bool) int {
+	if first {
+		return -1
+	}
+	return 1
 }
 
 // Examine verifies one version now and says what speaks for and against it.

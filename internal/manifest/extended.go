@@ -23,7 +23,7 @@ func extend(file *artifact.File, f *os.File) {
 	if file.Attributes == nil {
 		return
 	}
-	values, _ := fsop.Extended(f) //nolint:errcheck // the names stay, with empty values
+	values, _ := fsop.Extended(f) // of an attribute that cannot be read the name stays
 	rest, more := sha256.New(), 0
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		value := values[name]

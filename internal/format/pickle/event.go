@@ -101,9 +101,6 @@ type Name struct {
 // Global returns the name with the id.
 func (m *Machine) Global(id int) Name { return m.globals[id] }
 
-// Globals returns the number of different names so far.
-func (m *Machine) Globals() int { return len(m.globals) }
-
 // Items returns what is kept of an object: all items of a tuple up to 256, the
 // first 64 values (keys and values in turn) of a dictionary or a list, for an
 // Instance what it was called with (callee, arguments), for a Persistent its
@@ -164,9 +161,6 @@ func (m *Machine) SkipTo(at int64) {
 	m.src.seek(at)
 	m.frameEnd = 0
 }
-
-// Protocol returns the protocol in force.
-func (m *Machine) Protocol() int { return m.result.Protocol }
 
 // Size returns the size of the data.
 func (m *Machine) Size() int64 { return m.src.size }

@@ -66,20 +66,8 @@ func (v Value) GlobalID() int {
 // Len returns the length in bytes of a string constant.
 func (v Value) Len() int64 { return int64(v.high)<<32 | int64(v.n) }
 
-// Offset returns where a string constant's bytes are, -1 for one that was
-// computed.
-func (v Value) Offset() int64 {
-	if v.spell == computed {
-		return -1
-	}
-	return int64(v.x)
-}
-
 // IsText reports whether v is a string constant, whatever its type.
 func (v Value) IsText() bool { return v.kind == Str || v.kind == Bytes || v.kind == ByteStr }
-
-// Same reports whether v and w are the same object of the stream.
-func (v Value) Same(w Value) bool { return v == w }
 
 func (v Value) isObject() bool {
 	return v.kind >= Tuple && v.kind <= FrozenSet || v.kind == Instance || v.kind == Persistent
