@@ -224,6 +224,7 @@ func TestList(t *testing.T) {
 	a.vouch(-9, trust.Signed, a.version("sent-v9", -9))
 	a.vouch(-2, trust.Signed, a.version("sent-v1", -2)) // the newest, whatever its name
 	a.vouch(-5, trust.Signed, a.version("sent-v10", -5))
+	a.version("sent-v13", -1) // newer, if one believes the time of a file
 	a.version("sent-v11", 4)
 	a.write("sent-v12/weights.bin", "unsigned")
 	a.version("sentiment-v1", -1)
@@ -237,11 +238,11 @@ func TestList(t *testing.T) {
 	for _, c := range list {
 		got = append(got, c.Ref)
 	}
-	if diff := cmp.Diff([]string{"sent-v1", "sent-v10", "sent-v9", "sent-v11", "sent-latest", "sent-v12"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"sent-v1", "sent-v10", "sent-v9", "sent-v13", "sent-latest", "sent-v12", "sent-v11"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	eligible := slices.IndexFunc(list, func(c knowngood.Candidate) bool { return !c.Eligible() })
-	if eligible != 3 {
+	if eligible != 4 {
 		t.Errorf("%d are eligible", eligible)
 	}
 }
