@@ -34,7 +34,7 @@ See: weightwarden playbook show`,
 	cmd.AddCommand(
 		newIncidentOpen(g), newIncidentList(g), newIncidentShow(g), newIncidentClose(g),
 		newIncidentNote(g), newIncidentFact(g), newIncidentTask(g),
-		newIncidentAssess(g), newIncidentScope(g), newIncidentIsolate(g), newIncidentRollback(g), newIncidentUndo(g), newIncidentResume(g),
+		newIncidentAssess(g), newIncidentScope(g), newIncidentIsolate(g), newIncidentRollback(g), newIncidentUndo(g), newIncidentResume(g), newIncidentWaive(g),
 		newIncidentInvestigate(g), newIncidentTimeline(g), newIncidentReport(g), newIncidentMessage(g),
 		newIncidentClocks(g), newIncidentNext(g),
 		newIncidentVerify(g), newIncidentCheckpoint(g), newIncidentExport(g), newIncidentHold(g),

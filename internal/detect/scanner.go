@@ -10,7 +10,6 @@ const (
 	RuleMembers     = "WW-SCAN-004"
 	RuleOutput      = "WW-SCAN-005"
 	RuleTime        = "WW-SCAN-006"
-	RuleMemory      = "WW-SCAN-007"
 	RuleRatio       = "WW-SCAN-008"
 	RulePolyglot    = "WW-SCAN-009"
 	RulePromise     = "WW-SCAN-010"
@@ -45,7 +44,6 @@ func scanLimits() []Rule {
 		limit(RuleMembers, "too many members", "The artifact holds more members than the limit.", 49),
 		limit(RuleOutput, "decompresses to too much", "What the artifact decompresses to exceeds the limit.", 41, 49),
 		limit(RuleTime, "time limit", "Judging the artifact took longer than the limit."),
-		limit(RuleMemory, "memory limit", "Judging the artifact would have taken more memory than the limit."),
 	}
 }
 

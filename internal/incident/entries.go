@@ -25,6 +25,7 @@ const (
 	KindExecuted  = "step_executed"     // StepExecuted
 	KindObserved  = "step_observed"     // StepObserved
 	KindRefused   = "gate_refused"      // Refused
+	KindWaived    = "gate_waived"       // Waived
 	KindTask      = "task_opened"       // Task
 	KindTaskDone  = "task_done"         // TaskDone
 	KindMessage   = "message_rendered"  // Message
@@ -111,6 +112,14 @@ type StepObserved struct {
 type Refused struct {
 	Gate   string `json:"gate"`
 	Action string `json:"action"`
+	Reason string `json:"reason"`
+}
+
+// Waived lets a gate pass that would refuse, for one model, with a reason. It
+// stands in the report.
+type Waived struct {
+	Gate   string `json:"gate"`
+	Model  string `json:"model"`
 	Reason string `json:"reason"`
 }
 

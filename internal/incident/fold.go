@@ -22,7 +22,7 @@ func Fold(entries []evidence.Entry) (*Incident, error) {
 	i := &Incident{
 		ID: entries[0].Log, State: Open, Facts: map[string]StatedFact{}, Assessed: map[string]AssessedAt{}, Scopes: map[string]ScopeAt{},
 		Indicators: []indicator.Indicator{}, Findings: []finding.Finding{}, Inquiries: []Inquiry{},
-		Plans: []PlanState{}, Evidence: []evidence.Item{}, Gaps: []evidence.Gap{}, Refusals: []Refused{},
+		Plans: []PlanState{}, Evidence: []evidence.Item{}, Gaps: []evidence.Gap{}, Refusals: []Refused{}, Waivers: []WaivedAt{},
 		Tasks: []TaskState{}, Messages: []RenderedMessage{}, Approved: []ApprovedMessage{}, Sent: []SentMessage{},
 		Acknowledged: []AcknowledgedMessage{}, History: []StatedFact{}, Notes: []WrittenNote{}, Custody: []CustodyAt{}, Models: []string{},
 	}
@@ -95,6 +95,9 @@ var folds = map[string]func(*Incident, evidence.Entry) error{
 		i.Assessed[b.Model] = AssessedAt{b, at}
 	}),
 	KindRefused: with(func(i *Incident, _ evidence.Entry, b Refused) { i.Refusals = append(i.Refusals, b) }),
+	KindWaived: with(func(i *Incident, e evidence.Entry, b Waived) {
+		i.Waivers = append(i.Waivers, WaivedAt{b, e.Time, e.Actor})
+	}),
 	KindTask: with(func(i *Incident, e evidence.Entry, b Task) {
 		i.Tasks = append(i.Tasks, TaskState{Task: b, OpenedAt: e.Time})
 	}),

@@ -154,7 +154,7 @@ func TestFoldOfTheDeclaration(t *testing.T) {
 		Commander: "ana", Method: "check", DetectedAt: minute(-5), OpenedAt: noon, Entries: 1,
 		Facts: map[string]incident.StatedFact{}, Assessed: map[string]incident.AssessedAt{},
 		Indicators: []indicator.Indicator{}, Findings: []finding.Finding{}, Inquiries: []incident.Inquiry{},
-		Plans: []incident.PlanState{}, Evidence: []evidence.Item{}, Gaps: []evidence.Gap{}, Refusals: []incident.Refused{},
+		Plans: []incident.PlanState{}, Evidence: []evidence.Item{}, Gaps: []evidence.Gap{}, Refusals: []incident.Refused{}, Waivers: []incident.WaivedAt{},
 		Tasks: []incident.TaskState{}, Messages: []incident.RenderedMessage{}, Notes: []incident.WrittenNote{},
 		Custody: []incident.CustodyAt{}, Scopes: map[string]incident.ScopeAt{},
 		Approved: []incident.ApprovedMessage{}, Sent: []incident.SentMessage{}, Acknowledged: []incident.AcknowledgedMessage{},

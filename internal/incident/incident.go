@@ -53,6 +53,7 @@ type Incident struct {
 	Gaps       []evidence.Gap        `json:"evidence_missing"`
 	Assessed   map[string]AssessedAt `json:"assessed"`
 	Refusals   []Refused             `json:"refusals"`
+	Waivers    []WaivedAt            `json:"waivers"`
 	Tasks      []TaskState           `json:"tasks"`
 	Messages   []RenderedMessage     `json:"messages"`
 	// Approved, Sent and Acknowledged say what became of the messages.
@@ -130,6 +131,26 @@ type WrittenNote struct {
 	At time.Time `json:"at"`
 	By string    `json:"by"`
 }
+
+// WaivedAt is a waiver with who gave it and when.
+type WaivedAt struct {
+	Waived
+	At time.Time `json:"at"`
+	By string    `json:"by"`
+}
+
+// EvidenceWaived reports whether somebody accepted that the newest assessment
+// of the model could not seal everything. A later assessment asks anew.
+func (i *Incident) EvidenceWaived(model string) bool {
+	a, assessed := i.Assessed[model]
+	return assessed && slices.ContainsFunc(i.Waivers, func(w WaivedAt) bool {
+		return w.Gate == EvidenceGate && w.Model == model && w.At.After(a.At)
+	})
+}
+
+// EvidenceGate is the gate that asks for sealed evidence, and the only one that
+// can be waived.
+const EvidenceGate = "G2"
 
 // Prefix starts the name of every incident's log.
 const Prefix = "INC-"

@@ -67,6 +67,7 @@ type Case struct {
 	Notes         []incident.WrittenNote     `json:"notes"`
 	SelfApprovals []SelfApproval             `json:"self_approvals"`
 	Refusals      []incident.Refused         `json:"refusals"`
+	Waivers       []incident.WaivedAt        `json:"waivers"`
 	// Unknown lists entries that were written by a newer program and are not
 	// understood here.
 	Unknown []string `json:"unknown_entries"`
@@ -111,7 +112,7 @@ func NewCase(inc *incident.Incident, events []timeline.Event, now time.Time, evi
 		Deadlines: []clock.Clock{}, Clauses: []Clause{}, Sent: list(inc.Sent), Approved: list(inc.Approved),
 		Facts: facts(inc), Indicators: list(inc.Indicators), Inquiries: list(inc.Inquiries), Plans: list(inc.Plans),
 		Evidence: list(inc.Evidence), Gaps: list(inc.Gaps), Tasks: list(inc.Tasks), Messages: list(inc.Messages),
-		Notes: list(inc.Notes), SelfApprovals: selfApprovals(inc), Refusals: list(inc.Refusals), Unknown: list(inc.Unknown),
+		Notes: list(inc.Notes), SelfApprovals: selfApprovals(inc), Refusals: list(inc.Refusals), Waivers: list(inc.Waivers), Unknown: list(inc.Unknown),
 	}
 	c.Findings = findings(inc)
 	c.Recommendations = recommend(c)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/atlas"
@@ -98,9 +97,6 @@ type Deviation struct {
 	Detail string `json:"detail"`
 }
 
-// waiver starts the name of a fact by which somebody waives a rule.
-const waiver = "waiver_"
-
 func deviations(c Case) []Deviation {
 	out := []Deviation{}
 	add := func(kind, where, detail string) { out = append(out, Deviation{kind, where, detail}) }
@@ -110,10 +106,8 @@ func deviations(c Case) []Deviation {
 	for _, r := range c.Refusals {
 		add("refused by gate "+r.Gate, r.Action, r.Reason)
 	}
-	for _, f := range c.Facts {
-		if strings.HasPrefix(f.Name, waiver) {
-			add("waiver", f.Name, fmt.Sprintf("%s, by %s%s", f.Value, f.By, because(f.Reason)))
-		}
+	for _, w := range c.Waivers {
+		add("waiver of gate "+w.Gate, w.Model, w.Reason+", by "+w.By)
 	}
 	for _, d := range c.Deadlines {
 		switch {
@@ -134,11 +128,4 @@ func deviations(c Case) []Deviation {
 		add("entry not understood", u, "written by a newer program")
 	}
 	return out
-}
-
-func because(reason string) string {
-	if reason == "" {
-		return ", without a reason"
-	}
-	return ": " + reason
 }

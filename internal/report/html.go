@@ -144,7 +144,7 @@ func sortOf(kind string) string {
 		return "sign"
 	case incident.KindSealed, incident.KindGap, incident.KindAssessed:
 		return "evidence"
-	case incident.KindPlanned, incident.KindApproved, incident.KindIntent, incident.KindExecuted, incident.KindObserved, incident.KindRefused:
+	case incident.KindPlanned, incident.KindApproved, incident.KindIntent, incident.KindExecuted, incident.KindObserved, incident.KindRefused, incident.KindWaived:
 		return "action"
 	case incident.KindMessage, incident.KindMessageApproved, incident.KindMessageSent, incident.KindMessageAcknowledged:
 		return "message"

@@ -46,11 +46,11 @@ func full(s string) *incident.Incident {
 		ID: "INC-20261105-AAAAAAAA", State: incident.Recovered, Severity: finding.Critical, Models: []string{s}, Summary: s,
 		Commander: s, Method: s, DetectedAt: start, OpenedAt: start.Add(time.Minute), Resolution: s,
 		Facts: map[string]incident.StatedFact{
-			"waiver_g2":    {Fact: incident.Fact{Name: "waiver_g2", Value: s, Reason: s}, By: s, At: start},
 			"clock_gdpr":   {Fact: incident.Fact{Name: "clock_gdpr", Value: "off", Reason: s}, By: s, At: start},
 			"eta":          {Fact: incident.Fact{Name: "eta", Value: s, Reason: s}, By: s, At: start},
 			"first_bad_at": {Fact: incident.Fact{Name: "first_bad_at", Value: "2026-11-05T09:00:00Z"}, By: s, At: start},
 		},
+		Waivers: []incident.WaivedAt{{Waived: incident.Waived{Gate: "G2", Model: s, Reason: s}, At: start, By: s}},
 		Indicators: []indicator.Indicator{
 			ind, ind,
 			indicator.New(indicator.BaselineUnverified, s, start, s, nil),

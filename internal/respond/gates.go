@@ -29,7 +29,7 @@ func Gates() []Gate {
 func resumeGates() []Gate {
 	return []Gate{
 		{"G1", "Nothing is changed without a declared incident that has a commander.", notDeclared},
-		{"G2", "Nothing that evidence can be taken from is ended before that evidence is sealed.", notSealed},
+		{incident.EvidenceGate, "Nothing that evidence can be taken from is ended before that evidence is sealed.", notSealed},
 	}
 }
 
@@ -69,10 +69,11 @@ func notSealed(inc *incident.Incident, p action.Plan) (reason, hint string) {
 	}
 	a, known := inc.Assessed[p.Model]
 	switch {
-	case known && a.Sealed:
+	case known && a.Sealed, inc.EvidenceWaived(p.Model):
 		return "", ""
 	case known:
-		return "the evidence of " + p.Model + " is not sealed: " + a.Reason, "capture it: weightwarden incident assess " + inc.ID
+		return "the evidence of " + p.Model + " is not sealed: " + a.Reason,
+			"capture it: weightwarden incident assess " + inc.ID + "; where that cannot be done, say why: weightwarden incident waive " + inc.ID + " --reason TEXT"
 	}
 	return "the evidence of " + p.Model + " is not sealed", "capture it first: weightwarden incident assess " + inc.ID
 }

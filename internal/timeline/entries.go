@@ -79,6 +79,9 @@ var tellers = map[string]func(*teller, evidence.Entry, *Event) error{
 	incident.KindRefused: tell(func(_ *teller, e *Event, b incident.Refused) {
 		e.Description = fmt.Sprintf("Gate %s refused %s: %s.", quote(b.Gate), quote(b.Action), quote(b.Reason))
 	}),
+	incident.KindWaived: tell(func(_ *teller, e *Event, b incident.Waived) {
+		e.Description = fmt.Sprintf("Gate %s waived for model %s%s.", quote(b.Gate), quote(b.Model), because(b.Reason))
+	}),
 	incident.KindTask: tell(func(_ *teller, e *Event, b incident.Task) {
 		e.Description = fmt.Sprintf("Task %s opened: %s", quote(b.ID), quote(b.Text))
 	}),

@@ -48,6 +48,7 @@ func everyKind() []evidence.Draft {
 		{incident.KindObserved, incident.StepObserved{Plan: plan.Hash(), Step: "exchange", Observation: action.Observation{Outcome: action.NotDone, Detail: "as before"}}},
 		{incident.KindObserved, incident.StepObserved{Plan: digest, Step: "other", Observation: action.Observation{Outcome: action.Done, Detail: "in place"}}},
 		{incident.KindRefused, incident.Refused{Gate: "G2", Action: "isolate", Reason: "nothing sealed"}},
+		{incident.KindWaived, incident.Waived{Gate: "G2", Model: "m", Reason: "the disk is dead"}},
 		{incident.KindTask, incident.Task{ID: "rotate-1", Text: "Rotate the token"}},
 		{incident.KindTaskDone, incident.TaskDone{ID: "rotate-1"}},
 		{incident.KindMessage, incident.Message{Template: "initial_alert", Number: 1, Open: []string{"eta"}}},

@@ -34,7 +34,6 @@ const (
 	ruleSize    = "WW-TORCH-002"
 	ruleExtra   = "WW-TORCH-003"
 	ruleView    = "WW-TORCH-004"
-	ruleScript  = "WW-TORCH-005"
 	ruleOperate = "WW-TORCH-006"
 	ruleNative  = "WW-TORCH-007"
 	ruleUnread  = "WW-TORCH-008"
@@ -54,7 +53,6 @@ func (Detector) Info() detect.Info {
 			rule(ruleSize, "a storage of another size", finding.High, sus, "A storage has fewer or more bytes than its elements take. Loaders have read beyond the end (CVE-2026-24747).", "Nothing known.", 56),
 			rule(ruleExtra, "a storage that nothing refers to", finding.Medium, sus, "The archive has a storage that no tensor uses: a place to hide something in.", "Bytes in storages that are used.", 51),
 			rule(ruleView, "a tensor outside of its storage", finding.High, sus, "Offset, size and stride of a tensor reach beyond its storage, or are negative.", "Tensors that are rebuilt by other functions than the usual ones.", 56),
-			rule(ruleScript, "TorchScript archive", finding.Medium, sus, "The archive holds a program, which torch.load hands to torch.jit.load, up to 2.5.1 also with weights_only (CVE-2025-32434).", "What the program computes.", 55),
 			rule(ruleOperate, "TorchScript with effects", finding.High, sus, "The program uses an operator that reads or writes files, or one that needs native code.", "Operators behind custom libraries.", 55),
 			rule(ruleNative, "native code in a torch archive", finding.Critical, finding.Malicious, "The archive holds compiled code, which is loaded with the model. AOTInductor makes such archives by design; they have to be allowed explicitly, by verifying who made them.", "Nothing known.", 58),
 			rule(ruleUnread, "torch archive whose storages were not compared", finding.Medium, finding.Inconclusive, "The pickle that refers to the storages could not be read to its end.", "Everything about the storages.", 33),
