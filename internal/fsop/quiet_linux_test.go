@@ -2,6 +2,8 @@ package fsop_test
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"errors"
 	"io"
 	"os"
@@ -208,3 +210,36 @@ func TestRotational(t *testing.T) {
 }
 
 func itoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
+func TestView(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	content := bytes.Repeat([]byte("w"), 3<<20)
+	must(t, os.WriteFile(path, content, 0o600))
+	f, err := os.Open(path)
+	must(t, err)
+	defer f.Close()
+	key, err := aes.NewCipher(make([]byte, 32))
+	must(t, err)
+	mac, err := cipher.NewGCM(key)
+	must(t, err)
+	tag := func(data []byte) []byte { return mac.Seal(nil, make([]byte, 12), nil, data) }
+
+	var got []byte
+	done, err := fsop.View(f, 1<<20, 1<<20+5, func(data []byte) { got = tag(data) })
+	if err != nil || !done || !bytes.Equal(got, tag(content[1<<20:][:1<<20+5])) {
+		t.Errorf("done %t, error %v", done, err)
+	}
+	done, err = fsop.View(f, 0, 3<<20, func(data []byte) {
+		must(t, os.Truncate(path, 5)) // in the middle of it
+		got = tag(data)
+	})
+	if err == nil || done {
+		t.Errorf("cut off while it was looked at: done %t, error %v", done, err)
+	}
+	defer func() {
+		if recover() != "mine" {
+			t.Error("a panic of the caller was swallowed")
+		}
+	}()
+	_, _ = fsop.View(f, 0, 5, func([]byte) { panic("mine") })
+}
