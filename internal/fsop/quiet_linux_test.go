@@ -190,6 +190,7 @@ func TestRotational(t *testing.T) {
 		{"disk", "devices/sda", "1\n", true},
 		{"flash", "devices/sda", "0\n", false},
 		{"partition_of_a_disk", "devices/sda/sda1", "1\n", true},
+		{"virtual_disk_that_claims_to_rotate", "devices/vda", "1\n", false},
 		{"unknown", "", "", false},
 	}
 	for _, tt := range tests {
@@ -198,8 +199,9 @@ func TestRotational(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Join(sys, "dev/block"), 0o700))
 			if tt.at != "" {
 				must(t, os.MkdirAll(filepath.Join(sys, tt.at), 0o700))
-				must(t, os.MkdirAll(filepath.Join(sys, "devices/sda/queue"), 0o700))
-				must(t, os.WriteFile(filepath.Join(sys, "devices/sda/queue/rotational"), []byte(tt.flag), 0o600))
+				disk := filepath.Join(sys, strings.TrimSuffix(tt.at, "/sda1"), "queue")
+				must(t, os.MkdirAll(disk, 0o700))
+				must(t, os.WriteFile(filepath.Join(disk, "rotational"), []byte(tt.flag), 0o600))
 				must(t, os.Symlink("../../"+tt.at, filepath.Join(sys, "dev/block", number)))
 			}
 			if got := fsop.Rotational(sys, info); got != tt.want {

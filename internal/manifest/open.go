@@ -21,6 +21,9 @@ type pass struct {
 	blocks *Blocks // to be filled, or nil
 	guard  *Guard
 	lease  bool
+	// heads are those of a disk that has to move them: whoever reads from it
+	// and not from memory holds them. Nil for other disks.
+	heads *sync.Mutex
 }
 
 // opened is a file that is being read. Its methods may be called from many
@@ -109,6 +112,16 @@ func (o *opened) readAt(ctx context.Context, p []byte, off int64) (int, error) {
 		err = nil
 	}
 	return n, err
+}
+
+// seek takes the heads of the disk, where it has any and the bytes are not in
+// memory, and returns what gives them back.
+func (o *opened) seek(off, length int64) (letGo func()) {
+	if o.pass.heads == nil || resident(o.f, off, length) {
+		return func() {}
+	}
+	o.pass.heads.Lock()
+	return o.pass.heads.Unlock
 }
 
 // viewFrom is the least number of bytes that are cheaper mapped than copied.
