@@ -18,7 +18,11 @@ import (
 // it on files under a [Lease], where whoever would do so has to wait.
 func View(f *os.File, off, length int64, do func(data []byte)) (done bool, err error) {
 	var data []byte
+	all := false
 	err = onFD(f, func(fd int) (err error) {
+		if all, err = cached(fd, off, length); err == nil && !all {
+			return unix.EAGAIN
+		}
 		data, err = unix.Mmap(fd, off, int(length), unix.PROT_READ, unix.MAP_SHARED)
 		return err
 	})
@@ -26,8 +30,10 @@ func View(f *os.File, off, length int64, do func(data []byte)) (done bool, err e
 		return false, nil // whoever reads it learns what is wrong
 	}
 	defer func() { _ = unix.Munmap(data) }()
-	if pages, err := mincore(data); err != nil || !pages.All() {
-		return false, nil
+	if !all { // the kernel has only the slower way to say it
+		if pages, err := mincore(data); err != nil || !pages.All() {
+			return false, nil
+		}
 	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -40,4 +46,16 @@ func View(f *os.File, off, length int64, do func(data []byte)) (done bool, err e
 	}()
 	do(data)
 	return true, nil
+}
+
+// cached reports whether the whole range is in the page cache (cachestat(2),
+// Linux 6.5).
+func cached(fd int, off, length int64) (bool, error) {
+	var stat unix.Cachestat_t
+	err := unix.Cachestat(uint(fd), &unix.CachestatRange{Off: uint64(off), Len: uint64(length)}, &stat, 0)
+	if err != nil {
+		return false, err
+	}
+	page := int64(os.Getpagesize())
+	return stat.Cache >= uint64((length+page-1)/page), nil
 }
