@@ -49,17 +49,21 @@ func Residency(f *os.File, off, length int64) (Pages, error) {
 		if err != nil {
 			return err
 		}
-		pages = make(Pages, (length+int64(os.Getpagesize())-1)/int64(os.Getpagesize()))
-		_, _, e := unix.Syscall(unix.SYS_MINCORE, address(m), uintptr(len(m)),
-			uintptr(unsafe.Pointer(unsafe.SliceData(pages))))
-		err = unix.Munmap(m)
-		if e != 0 {
-			err = e
-		}
-		return err
+		pages, err = mincore(m)
+		return errors.Join(err, unix.Munmap(m))
 	})
 	if err != nil {
 		return nil, &os.PathError{Op: "mincore", Path: f.Name(), Err: err}
+	}
+	return pages, nil
+}
+
+// mincore looks up the pages of a mapping.
+func mincore(m []byte) (Pages, error) {
+	pages := make(Pages, (len(m)+os.Getpagesize()-1)/os.Getpagesize())
+	_, _, e := unix.Syscall(unix.SYS_MINCORE, address(m), uintptr(len(m)), uintptr(unsafe.Pointer(unsafe.SliceData(pages))))
+	if e != 0 {
+		return nil, e
 	}
 	return pages, nil
 }

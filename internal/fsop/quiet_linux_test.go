@@ -2,6 +2,8 @@ package fsop_test
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"errors"
 	"io"
 	"os"
@@ -188,6 +190,7 @@ func TestRotational(t *testing.T) {
 		{"disk", "devices/sda", "1\n", true},
 		{"flash", "devices/sda", "0\n", false},
 		{"partition_of_a_disk", "devices/sda/sda1", "1\n", true},
+		{"virtual_disk_that_claims_to_rotate", "devices/vda", "1\n", false},
 		{"unknown", "", "", false},
 	}
 	for _, tt := range tests {
@@ -196,8 +199,9 @@ func TestRotational(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Join(sys, "dev/block"), 0o700))
 			if tt.at != "" {
 				must(t, os.MkdirAll(filepath.Join(sys, tt.at), 0o700))
-				must(t, os.MkdirAll(filepath.Join(sys, "devices/sda/queue"), 0o700))
-				must(t, os.WriteFile(filepath.Join(sys, "devices/sda/queue/rotational"), []byte(tt.flag), 0o600))
+				disk := filepath.Join(sys, strings.TrimSuffix(tt.at, "/sda1"), "queue")
+				must(t, os.MkdirAll(disk, 0o700))
+				must(t, os.WriteFile(filepath.Join(disk, "rotational"), []byte(tt.flag), 0o600))
 				must(t, os.Symlink("../../"+tt.at, filepath.Join(sys, "dev/block", number)))
 			}
 			if got := fsop.Rotational(sys, info); got != tt.want {
@@ -208,3 +212,36 @@ func TestRotational(t *testing.T) {
 }
 
 func itoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
+func TestView(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	content := bytes.Repeat([]byte("w"), 3<<20)
+	must(t, os.WriteFile(path, content, 0o600))
+	f, err := os.Open(path)
+	must(t, err)
+	defer f.Close()
+	key, err := aes.NewCipher(make([]byte, 32))
+	must(t, err)
+	mac, err := cipher.NewGCM(key)
+	must(t, err)
+	tag := func(data []byte) []byte { return mac.Seal(nil, make([]byte, 12), nil, data) }
+
+	var got []byte
+	done, err := fsop.View(f, 1<<20, 1<<20+5, func(data []byte) { got = tag(data) })
+	if err != nil || !done || !bytes.Equal(got, tag(content[1<<20:][:1<<20+5])) {
+		t.Errorf("done %t, error %v", done, err)
+	}
+	done, err = fsop.View(f, 0, 3<<20, func(data []byte) {
+		must(t, os.Truncate(path, 5)) // in the middle of it
+		got = tag(data)
+	})
+	if err == nil || done {
+		t.Errorf("cut off while it was looked at: done %t, error %v", done, err)
+	}
+	defer func() {
+		if recover() != "mine" {
+			t.Error("a panic of the caller was swallowed")
+		}
+	}()
+	_, _ = fsop.View(f, 0, 5, func([]byte) { panic("mine") })
+}

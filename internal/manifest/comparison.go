@@ -45,7 +45,7 @@ func newComparison(j job, file int, base *artifact.File, size int64) *comparison
 }
 
 // look compares one block. What is wrong is kept for close.
-func (c *comparison) look(ctx context.Context, r *recheck, block int, buf []byte) {
+func (c *comparison) look(ctx context.Context, r *recheck, block int, buf func() []byte) {
 	c.once.Do(func() {
 		o, err := r.pass.open(r.now.Files[c.job.at].Path)
 		if err == nil && o.before.Size() != c.size {
@@ -57,23 +57,36 @@ func (c *comparison) look(ctx context.Context, r *recheck, block int, buf []byte
 	if c.failed() || block >= c.blocks {
 		return
 	}
-	off := int64(block) * BlockSize
-	n, err := c.o.readAt(ctx, buf, off)
-	r.pass.meter.bytes(int64(n))
-	want := min(BlockSize, c.size-off)
-	if err == nil && int64(n) != want && (off+want == c.size || int64(n) < want) {
-		err = fmt.Errorf("it %w", errChanged)
-	}
-	same := err == nil && r.blocks.same(c.file, block, buf[:n])
+	n, same, err := c.compare(ctx, r.blocks, block, buf)
+	r.pass.meter.bytes(n)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bytes += int64(n)
+	c.bytes += n
 	switch {
 	case err != nil && c.err == nil:
 		c.err = err
 	case err == nil && !same:
 		c.differ = append(c.differ, block)
 	}
+}
+
+// compare returns how many bytes it saw, and whether they are as they were.
+func (c *comparison) compare(ctx context.Context, b *Blocks, block int, buf func() []byte) (n int64, same bool, err error) {
+	off := int64(block) * BlockSize
+	want := min(BlockSize, c.size-off)
+	done, err := c.o.view(ctx, off, want, func(data []byte) { same = b.same(c.file, block, data) })
+	if done || err != nil {
+		return want, same, err
+	}
+	letGo := c.o.seek(off, want)
+	data := buf()
+	k, err := c.o.readAt(ctx, data, off)
+	letGo()
+	n = int64(k)
+	if err == nil && n != want && (off+want == c.size || n < want) {
+		err = fmt.Errorf("it %w", errChanged)
+	}
+	return n, err == nil && b.same(c.file, block, data[:k]), err
 }
 
 func (c *comparison) note(err error) {

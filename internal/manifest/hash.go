@@ -36,19 +36,16 @@ func regular(m *Manifest) (jobs []job) {
 func newPass(root *os.Root, m *Manifest, o Options) *pass {
 	p := &pass{root: root, meter: newMeter(o), limit: newLimiter(o.Rate), blocks: o.Blocks, guard: o.Guard, lease: o.Lease || o.Guard != nil}
 	p.meter.now.TotalBytes = m.Bytes()
+	info, err := root.Stat(".")
+	if err == nil && fsop.Rotational(cmp.Or(o.Sysfs, "/sys"), info) {
+		p.heads = &sync.Mutex{}
+	}
 	return p
 }
 
 // workers returns how many files or blocks to read at the same time.
-func (o Options) workers(root *os.Root, most int) int {
-	if o.Workers > 0 {
-		return o.Workers
-	}
-	info, err := root.Stat(".")
-	if err == nil && fsop.Rotational(cmp.Or(o.Sysfs, "/sys"), info) {
-		return 1
-	}
-	return min(runtime.GOMAXPROCS(0), most)
+func (o Options) workers(most int) int {
+	return cmp.Or(o.Workers, min(runtime.GOMAXPROCS(0), most))
 }
 
 // hashAll gives every regular file of m its digest.
@@ -59,7 +56,7 @@ func hashAll(ctx context.Context, root *os.Root, m *Manifest, o Options) ([]Prob
 	}
 	p := newPass(root, m, o)
 	defer p.meter.last()
-	return p.hash(ctx, m, jobs, o.workers(root, 4))
+	return p.hash(ctx, m, jobs, o.workers(4))
 }
 
 // hash gives each job's file of m its digest. The biggest go first, so that no
@@ -139,7 +136,9 @@ func (h *hasher) once(ctx context.Context, f *artifact.File, n int) (*Problem, e
 		return nil, err
 	}
 	defer o.close()
+	letGo := o.seek(0, o.before.Size())
 	size, tags, err := h.read(ctx, o, n)
+	letGo()
 	if err != nil {
 		h.pass.meter.bytes(-size)
 		return nil, err

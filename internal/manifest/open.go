@@ -21,6 +21,9 @@ type pass struct {
 	blocks *Blocks // to be filled, or nil
 	guard  *Guard
 	lease  bool
+	// heads are those of a disk that has to move them: whoever reads from it
+	// and not from memory holds them. Nil for other disks.
+	heads *sync.Mutex
 }
 
 // opened is a file that is being read. Its methods may be called from many
@@ -111,14 +114,45 @@ func (o *opened) readAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// look gives the lease back when somebody waits for it.
-func (o *opened) look() {
+// seek takes the heads of the disk, where it has any and the bytes are not in
+// memory, and returns what gives them back.
+func (o *opened) seek(off, length int64) (letGo func()) {
+	if o.pass.heads == nil || resident(o.f, off, length) {
+		return func() {}
+	}
+	o.pass.heads.Lock()
+	return o.pass.heads.Unlock
+}
+
+// viewFrom is the least number of bytes that are cheaper mapped than copied.
+const viewFrom = 256 << 10
+
+// view shows the bytes to do without copying them and reports whether it did:
+// only of a file that nobody can cut off meanwhile.
+func (o *opened) view(ctx context.Context, off, length int64, do func([]byte)) (bool, error) {
+	if length < viewFrom || !o.look() {
+		return false, nil
+	}
+	done, err := fsop.View(o.f, off, length, do)
+	if err != nil {
+		return false, fmt.Errorf("it %w: %w", errChanged, err)
+	}
+	if done {
+		err = o.pass.limit.wait(ctx, length)
+	}
+	return done, err
+}
+
+// look gives the lease back when somebody waits for it, and reports whether it
+// stands.
+func (o *opened) look() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.leased && !fsop.Leased(o.f) {
 		_ = fsop.Unlease(o.f) // nobody gains by keeping the writer waiting
 		o.leased, o.writer = false, "somebody opened it for writing while it was read"
 	}
+	return o.leased
 }
 
 // settled returns the entry of the file after n bytes of it were read, without

@@ -41,7 +41,7 @@ func newBuffers(size int64, blocks bool) *buffers {
 // read has no end: it stops after the size that it had.
 func (b *buffers) pieces(ctx context.Context, o *opened) iter.Seq2[piece, error] {
 	blocks := o.pass.blocks != nil
-	if o.before.Size() >= aheadFrom && !resident(o.f, o.before.Size()) {
+	if o.before.Size() >= aheadFrom && !resident(o.f, 0, o.before.Size()) {
 		return b.readAhead(ctx, o, blocks)
 	}
 	return b.readNear(ctx, o, blocks)
@@ -140,10 +140,14 @@ func (b *buffers) ring(blocks bool) [][]byte {
 	return b.ahead
 }
 
-// resident reports whether the file seems to be in the page cache.
-func resident(f *os.File, size int64) bool {
-	for _, off := range []int64{0, size / 2 &^ (aheadSize - 1)} {
-		pages, err := fsop.Residency(f, off, min(aheadSize, size-off))
+// resident reports whether the bytes seem to be in the page cache, from a look
+// at the beginning and the middle. The offset is a multiple of the page size.
+func resident(f *os.File, off, length int64) bool {
+	for _, at := range []int64{0, length / 2 &^ (aheadSize - 1)} {
+		if length == 0 {
+			break
+		}
+		pages, err := fsop.Residency(f, off+at, min(aheadSize, length-at))
 		if err == nil && !pages.All() {
 			return false
 		}

@@ -41,10 +41,10 @@ func Recheck(ctx context.Context, dir string, base *Manifest, b *Blocks, o Optio
 	r := recheck{base: base, blocks: b, out: Rechecked{Changed: map[string][]Range{}}}
 	err := look(ctx, dir, func(w *walker) error {
 		r.begin(w, o)
-		if err := r.compare(ctx, o.workers(w.root, 8)); err != nil {
+		if err := r.compare(ctx, o.workers(8)); err != nil {
 			return fmt.Errorf("compare model: %w", err)
 		}
-		if err := r.read(ctx, o.workers(w.root, 4)); err != nil {
+		if err := r.read(ctx, o.workers(4)); err != nil {
 			return fmt.Errorf("hash model: %w", err)
 		}
 		r.out.Manifest = r.now.renamed(w.as)
@@ -64,7 +64,7 @@ func Locate(ctx context.Context, dir string, base *Manifest, b *Blocks, paths []
 	o.Guard = nil // somebody wrote to these
 	err := look(ctx, dir, func(w *walker) error {
 		r.begin(w, o)
-		return r.compare(ctx, o.workers(w.root, 8))
+		return r.compare(ctx, o.workers(8))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("locate changes: %w", err)
@@ -155,7 +155,8 @@ func (r *recheck) compare(ctx context.Context, workers int) error {
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
-			buf := newBuffers(most, true).near
+			// What can be looked at in place needs no buffer.
+			buf := sync.OnceValue(func() []byte { return newBuffers(most, true).near })
 			for c, block := r.next(); c != nil; c, block = r.next() {
 				c.look(ctx, r, block, buf)
 				if c.left.Add(-1) == 0 {

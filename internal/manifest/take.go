@@ -18,8 +18,9 @@ import (
 // Options of [Take]. The zero value is usable.
 type Options struct {
 	// Workers is the number of files, or in [Recheck] of blocks, that are read
-	// at the same time; 0 is the smaller of GOMAXPROCS and 4, in Recheck 8, and
-	// 1 on a disk whose heads have to move. Each may take 8 MiB of memory.
+	// at the same time; 0 is the smaller of GOMAXPROCS and 4, in Recheck 8. Each
+	// may take 8 MiB of memory. From a disk whose heads have to move one of them
+	// reads at a time, while others may work on what is in memory.
 	Workers int
 	// Rate is the most bytes read in a second; 0 is no limit.
 	Rate int64
