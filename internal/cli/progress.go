@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/manifest"
@@ -11,6 +13,10 @@ import (
 type progress struct {
 	g     *globals
 	shown bool
+	// model is the one being read, began since when, bytes how far.
+	model string
+	began time.Time
+	bytes int64
 }
 
 func newProgress(g *globals) *progress { return &progress{g: g} }
@@ -30,11 +36,32 @@ func (p *progress) done() {
 	}
 }
 
-// hashing shows how far the reading of a model is.
+// barWidth is how many characters the bar has.
+const barWidth = 24
+
+// hashing shows how far the reading of a model is, how fast, and how long it
+// will take at that rate.
 func (p *progress) hashing(model string, m manifest.Progress) {
-	percent := 100.0
-	if m.TotalBytes > 0 {
-		percent = 100 * float64(m.Bytes) / float64(m.TotalBytes)
+	if model != p.model || m.Bytes < p.bytes {
+		p.model, p.began = model, p.g.Now()
 	}
-	p.line("%s: %3.0f %%  %s of %s", artifact.Quote(model), percent, bytesText(m.Bytes), bytesText(m.TotalBytes))
+	p.bytes = m.Bytes
+	p.line("%s", hashingText(model, m, p.g.Now().Sub(p.began)))
+}
+
+// hashingText is one line: a bar, what is done, the rate and what is left.
+func hashingText(model string, m manifest.Progress, took time.Duration) string {
+	share := 1.0
+	if m.TotalBytes > 0 {
+		share = min(float64(m.Bytes)/float64(m.TotalBytes), 1)
+	}
+	full := int(share * barWidth)
+	text := fmt.Sprintf("%s [%s%s] %3.0f %%  %s of %s", artifact.Quote(model),
+		strings.Repeat("=", full), strings.Repeat(" ", barWidth-full), 100*share, bytesText(m.Bytes), bytesText(m.TotalBytes))
+	if took < time.Second/2 || m.Bytes == 0 {
+		return text // too early for a rate that means anything
+	}
+	rate := float64(m.Bytes) / took.Seconds()
+	left := time.Duration(float64(max(m.TotalBytes-m.Bytes, 0)) / rate * float64(time.Second))
+	return text + fmt.Sprintf("  %s/s  %s left", bytesText(int64(rate)), left.Round(time.Second))
 }
