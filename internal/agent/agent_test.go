@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,14 +106,17 @@ func (n *notes) Get(_ context.Context, kind, name string) ([]byte, time.Time, er
 	return doc, time.Time{}, nil
 }
 
-// queue is an outbox.
+// queue is an outbox, used by both loops of the agent.
 type queue struct {
+	mu    sync.Mutex
 	items []outbox.Item
 	sent  map[int64]bool
 	crash func(op string) bool
 }
 
 func (q *queue) Add(_ context.Context, item outbox.Item) (bool, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if q.crash != nil && q.crash("add") {
 		return false, errors.New("crashed")
 	}
@@ -125,6 +129,8 @@ func (q *queue) Add(_ context.Context, item outbox.Item) (bool, error) {
 }
 
 func (q *queue) Due(_ context.Context, now time.Time, limit int) (due []outbox.Item, _ error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for _, i := range q.items {
 		if !q.sent[i.ID] && !i.NextAt.After(now) && len(due) < limit {
 			due = append(due, i)
@@ -134,17 +140,25 @@ func (q *queue) Due(_ context.Context, now time.Time, limit int) (due []outbox.I
 }
 
 func (q *queue) Delivered(ctx context.Context, id int64, _ time.Time) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.sent[id] = true
 	return ctx.Err()
 }
 
 func (q *queue) Failed(_ context.Context, id int64, next time.Time, reason string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	i := &q.items[id-1]
 	i.Attempts, i.NextAt, i.LastError = i.Attempts+1, next, reason
 	return nil
 }
 
-func (q *queue) Pending(context.Context) (int, error) { return len(q.items) - len(q.sent), nil }
+func (q *queue) Pending(context.Context) (int, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items) - len(q.sent), nil
+}
 
 // station is an agent with all that outlives it.
 type station struct {
