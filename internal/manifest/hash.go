@@ -24,7 +24,8 @@ type job struct {
 }
 
 // regular returns a job for each regular file of m.
-func regular(m *Manifest) (jobs []job) {
+func regular(m *Manifest) []job {
+	jobs := make([]job, 0, m.Regular())
 	for i := range m.Files {
 		if m.Files[i].Kind == artifact.Regular {
 			jobs = append(jobs, job{i, len(jobs)})
