@@ -68,6 +68,7 @@ func (p *pass) hash(ctx context.Context, m *Manifest, jobs []job, workers int) (
 	}
 	slices.SortStableFunc(jobs, func(a, b job) int { return cmp.Compare(m.Files[b.at].Size, m.Files[a.at].Size) })
 	workers = min(workers, len(jobs))
+	biggest := m.Files[jobs[0].at].Size
 
 	var next atomic.Int64
 	found := make([][]Problem, workers)
@@ -75,7 +76,7 @@ func (p *pass) hash(ctx context.Context, m *Manifest, jobs []job, workers int) (
 	var wg sync.WaitGroup
 	for worker := range found {
 		wg.Go(func() {
-			h := newHasher(p, m.Files[jobs[0].at].Size)
+			h := newHasher(p, biggest)
 			for i := next.Add(1) - 1; i < int64(len(jobs)); i = next.Add(1) - 1 {
 				problem, err := h.file(ctx, &m.Files[jobs[i].at], jobs[i].file)
 				if err != nil {
