@@ -38,6 +38,20 @@ type Step struct {
 	// Destroys says that the step ends something that evidence could still
 	// be taken from, so that the evidence must be sealed before.
 	Destroys bool `json:"destroys,omitempty"`
+	// Guards says that the step blocks what would replace the model's
+	// processes, and that its post-condition proves it: a refusal was seen.
+	Guards bool `json:"guards,omitempty"`
+	// Detaches says that the step takes processes out of the hands of a
+	// controller, which replaces them unless an earlier step guards.
+	Detaches bool `json:"detaches,omitempty"`
+	// Opens says that requests reach the model again through the step.
+	Opens bool `json:"opens,omitempty"`
+	// Replicas is how many serving processes the step touches; 0 where none
+	// or one.
+	Replicas int `json:"replicas,omitempty"`
+	// Timeout is how long the post-condition may take to hold, in seconds; 0
+	// leaves it to the orchestrator.
+	Timeout int `json:"timeout_seconds,omitempty"`
 	// Params is all that Execute and Observe need, in the driver's own form.
 	// It is made when the plan is made, so that the plan's hash covers it.
 	Params json.RawMessage `json:"params,omitempty"`
@@ -113,6 +127,14 @@ type Executor interface {
 	// Observe looks at the world and says whether the post-condition holds.
 	// An error means that it could not look.
 	Observe(ctx context.Context, s Step) (Observation, error)
+}
+
+// Escalator is implemented by drivers that know who owns what a step changes.
+type Escalator interface {
+	// Escalate returns the step that does one owner further up what s did,
+	// after somebody else took s back again and again. It returns a NotFound
+	// fault when nobody is above, or nobody that it knows.
+	Escalate(ctx context.Context, s Step) (Step, error)
 }
 
 // Request is what a driver makes steps for.

@@ -44,6 +44,8 @@ func change(t *testing.T, v reflect.Value) {
 			v.SetString(v.String() + "x")
 		case reflect.Bool:
 			v.SetBool(!v.Bool())
+		case reflect.Int:
+			v.SetInt(v.Int() + 1)
 		default:
 			t.Fatalf("a field of type %s: teach this test to change it", v.Type())
 		}
