@@ -65,8 +65,12 @@ type Config struct {
 	Templates string
 	// Playbook is a file with the steps of the response, or "" for the
 	// built-in ones (playbook).
-	Playbook string
-	Clocks   Clocks // clocks
+	Playbook  string
+	Clocks    Clocks    // clocks
+	Approvals Approvals // approvals
+	Response  Response  // response
+	// AutoContain are the policies of automatic containment (auto_contain).
+	AutoContain []AutoContain
 }
 
 // Clocks says which deadlines apply and how they are counted.
