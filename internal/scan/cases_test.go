@@ -188,6 +188,9 @@ func pickleAttacks() []attack {
 		{54, "header_length_lies", "a.npy", npy("{}", "")[:8] + "\xff\xff{}", sus, "WW-NUMPY-001"},
 		{54, "too_few_numbers", "a.npy", npy("{'descr': '<f8', 'fortran_order': False, 'shape': (9,), }\n", "12345678"), sus, "WW-NUMPY-002"},
 		{54, "pickle_named_npy", "a.npy", evil, mal, "WW-SCAN-010"},
+		{57, "name_that_weights_only_refuses", "pytorch_model.bin", call("nobody_knows_this", "helper"), sus, "WW-PICKLE-002"},
+		{90, "popular_name", "models--google-bert--bert-base-uncased/pytorch_model.bin", call("os", "system"), mal, "WW-PICKLE-001"},
+		{90, "popular_name_with_an_unknown_callable", "facebook/opt-125m/pytorch_model.bin", call("nobody_knows_this", "helper"), sus, "WW-PICKLE-002"},
 		{56, "setitem_on_something_else", "a.pkl", "\x80\x02K\x01K\x02K\x03s.", sus, "WW-PICKLE-006"},
 	}
 }
@@ -239,6 +242,21 @@ func TestRulesCatchTheirCases(t *testing.T) {
 	}
 }
 
+// What torch's restricted unpickler would do is remarked on, since loaders fall
+// back to the full one.
+func TestFallbackIsRemarked(t *testing.T) {
+	for name, tt := range map[string]struct{ data, want string }{
+		"refused.bin": {call("nobody_knows_this", "helper"), "weights_only refuses it"},
+		"allowed.pt":  {"\x80\x02}.", "would load with weights_only"},
+		"sklearn.pth": {"\x80\x03csklearn.tree.tree\nDecisionTreeClassifier\n)\x81}" + text("depth") + "K\x03sb.", "weights_only refuses it"},
+	} {
+		file, _ := scan.Bytes(t.Context(), name, strings.NewReader(tt.data), int64(len(tt.data)), scan.Options{Detectors: catalog.All()})
+		if !slices.ContainsFunc(file.Facts, func(f string) bool { return strings.Contains(f, tt.want) }) {
+			t.Errorf("%s: remarks are %q, want %q", name, file.Facts, tt.want)
+		}
+	}
+}
+
 func TestBenign(t *testing.T) {
 	for name, data := range map[string]string{
 		"plain.pkl":        p4("}" + u("a") + "K\x01s."),
@@ -251,6 +269,7 @@ func TestBenign(t *testing.T) {
 		"words.txt":        "os.system is a name, and base64 an encoding\n",
 		"numbers.npy":      npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }\n", "12345678"),
 		"torch.pt":         torchFile(nil),
+		"exported.pt2":     zipOf("", "", part{name: "m/archive_format", data: "pt2"}, part{name: "m/archive_version", data: "0"}, part{name: "m/data/weights/weight_0", data: "\x00\x00\x80?\x01\x02\x03\xff"}),
 		"plain.pkl.gz":     gzipped("\x80\x02K\x01."),
 		"estimator.pkl":    "\x80\x03csklearn.tree.tree\nDecisionTreeClassifier\n)\x81}" + text("depth") + "K\x03sb.",
 		"random_bytes.pkl": p4(bin(strings.Repeat("\x80\x02\xff\x00c\n", 50)) + "."),
