@@ -65,9 +65,11 @@ var rows = []row{
 	},
 
 	// the scanner: formats know bytes, detectors know formats
+	{"internal/format/lzma", "", "github.com/ulikunitz/xz/lzma"},
 	{"internal/format/...", "internal/format/...", ""},
 	{"internal/sniff", "internal/artifact internal/format/...", ""},
 	{"internal/detect/catalog", "internal/detect/...", ""},
+	{"internal/detect/compressed", "internal/artifact internal/finding internal/format/... internal/detect", "github.com/klauspost/compress/zstd github.com/pierrec/lz4/v4"},
 	{"internal/detect/...", "internal/artifact internal/finding internal/format/... internal/detect", ""},
 	{"internal/scan", "internal/artifact internal/fault internal/finding internal/fsop internal/detect internal/report internal/sniff internal/manifest", ""},
 

@@ -8,6 +8,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/detect/compressed"
 	"github.com/weightwarden/weightwarden/internal/detect/numpy"
 	"github.com/weightwarden/weightwarden/internal/detect/pickle"
+	"github.com/weightwarden/weightwarden/internal/detect/sevenzip"
 	"github.com/weightwarden/weightwarden/internal/detect/tar"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
 	"github.com/weightwarden/weightwarden/internal/detect/torch"
@@ -21,6 +22,7 @@ func All() []detect.Detector {
 		zip.New(),
 		tar.New(),
 		compressed.New(),
+		sevenzip.New(),
 		numpy.New(),
 		torch.New(),
 		text.New(),
