@@ -8,6 +8,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/detect/compressed"
 	"github.com/weightwarden/weightwarden/internal/detect/numpy"
 	"github.com/weightwarden/weightwarden/internal/detect/pickle"
+	"github.com/weightwarden/weightwarden/internal/detect/safetensors"
 	"github.com/weightwarden/weightwarden/internal/detect/tar"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
 	"github.com/weightwarden/weightwarden/internal/detect/torch"
@@ -23,6 +24,7 @@ func All() []detect.Detector {
 		compressed.New(),
 		numpy.New(),
 		torch.New(),
+		safetensors.New(),
 		text.New(),
 	}
 }
