@@ -6,6 +6,7 @@ package catalog
 import (
 	"github.com/weightwarden/weightwarden/internal/detect"
 	"github.com/weightwarden/weightwarden/internal/detect/compressed"
+	"github.com/weightwarden/weightwarden/internal/detect/gguf"
 	"github.com/weightwarden/weightwarden/internal/detect/numpy"
 	"github.com/weightwarden/weightwarden/internal/detect/pickle"
 	"github.com/weightwarden/weightwarden/internal/detect/safetensors"
@@ -25,6 +26,7 @@ func All() []detect.Detector {
 		numpy.New(),
 		torch.New(),
 		safetensors.New(),
+		gguf.New(),
 		text.New(),
 	}
 }

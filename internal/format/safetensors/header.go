@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/weightwarden/weightwarden/internal/format/json"
+	"github.com/weightwarden/weightwarden/internal/format/jsontoken"
 )
 
 // reader is a header while it is read.
 type reader struct {
 	*File
-	in    *json.Reader
+	in    *jsontoken.Reader
 	lim   Limits
 	size  int64
 	names map[string]bool
@@ -25,9 +25,9 @@ type reader struct {
 // wrap gives an error of the JSON reader the kind of this package.
 func wrap(err error) error {
 	switch {
-	case errors.Is(err, json.ErrMalformed):
+	case errors.Is(err, jsontoken.ErrMalformed):
 		return fmt.Errorf("header: %w: %w", err, ErrMalformed)
-	case errors.Is(err, json.ErrLimit):
+	case errors.Is(err, jsontoken.ErrLimit):
 		return fmt.Errorf("header: %w: %w", err, ErrLimit)
 	}
 	return err
@@ -38,13 +38,13 @@ func (r *reader) header() error {
 	if err != nil {
 		return wrap(err)
 	}
-	if first.Kind != json.Object {
+	if first.Kind != jsontoken.Object {
 		return fmt.Errorf("header is no object: %w", ErrMalformed)
 	}
 	if first.Offset != 8 {
 		r.trouble(Trouble{Kind: Form, Offset: 8, Length: first.Offset - 8}, "white space before the header's brace")
 	}
-	err = r.in.Members(func(key json.Token) error {
+	err = r.in.Members(func(key jsontoken.Token) error {
 		if r.names[key.Text] {
 			r.trouble(Trouble{Kind: Twice, Offset: key.Offset, Tensor: key.Text}, "the key %.80q is given twice", key.Text)
 		}
@@ -78,17 +78,17 @@ func (r *reader) padding(end int64) error {
 
 // object calls f for each key of the object that must be next, and names keys
 // that are given twice. Something else than an object is skipped.
-func (r *reader) object(what, tensor string, f func(key, value json.Token) error) error {
+func (r *reader) object(what, tensor string, f func(key, value jsontoken.Token) error) error {
 	first, err := r.in.Next()
 	if err != nil {
 		return err
 	}
-	if first.Kind != json.Object {
+	if first.Kind != jsontoken.Object {
 		r.trouble(Trouble{Kind: Form, Offset: first.Offset, Tensor: tensor}, "%s is no object", what)
 		return r.in.Skip(first)
 	}
 	seen := map[string]bool{}
-	return r.in.Members(func(key json.Token) error {
+	return r.in.Members(func(key jsontoken.Token) error {
 		if seen[key.Text] {
 			r.trouble(Trouble{Kind: Twice, Offset: key.Offset, Tensor: tensor}, "the key %.80q is given twice in %s", key.Text, what)
 		}
@@ -102,8 +102,8 @@ func (r *reader) object(what, tensor string, f func(key, value json.Token) error
 }
 
 func (r *reader) metadata() error {
-	return r.object("__metadata__", "", func(key, value json.Token) error {
-		if value.Kind != json.String {
+	return r.object("__metadata__", "", func(key, value jsontoken.Token) error {
+		if value.Kind != jsontoken.String {
 			r.trouble(Trouble{Kind: Form, Offset: value.Offset}, "the metadata %.80q is no string", key.Text)
 			return r.in.Skip(value)
 		}
@@ -116,16 +116,16 @@ func (r *reader) metadata() error {
 }
 
 // tensor reads the description of a tensor and keeps it when it has one.
-func (r *reader) tensor(name json.Token) error {
+func (r *reader) tensor(name jsontoken.Token) error {
 	if r.keys++; r.keys > r.lim.Tensors {
 		return fmt.Errorf("more than %d tensors: %w", r.lim.Tensors, ErrLimit)
 	}
 	t := Tensor{Name: name.Text, Described: name.Offset, Shape: []int64{}}
 	var shape, offsets, typed, bad bool
-	err := r.object(fmt.Sprintf("the tensor %.80q", t.Name), t.Name, func(key, value json.Token) error {
+	err := r.object(fmt.Sprintf("the tensor %.80q", t.Name), t.Name, func(key, value jsontoken.Token) error {
 		switch key.Text {
 		case "dtype":
-			typed = value.Kind == json.String
+			typed = value.Kind == jsontoken.String
 			t.DType = DType(value.Text)
 			return r.in.Skip(value)
 		case "shape":
@@ -166,15 +166,15 @@ func (r *reader) tensor(name json.Token) error {
 
 // numbers reads an array of whole numbers from zero on. ok is false when it is
 // something else, which is named.
-func (r *reader) numbers(t Tensor, first json.Token, most int) (list []int64, ok bool, err error) {
-	if first.Kind != json.Array {
+func (r *reader) numbers(t Tensor, first jsontoken.Token, most int) (list []int64, ok bool, err error) {
+	if first.Kind != jsontoken.Array {
 		r.trouble(Trouble{Kind: Number, Offset: first.Offset, Tensor: t.Name}, "the tensor %.80q has no list of numbers where one belongs", t.Name)
 		return nil, false, r.in.Skip(first)
 	}
 	ok, list = true, []int64{}
-	err = r.in.Elements(func(e json.Token) error {
+	err = r.in.Elements(func(e jsontoken.Token) error {
 		n, err := strconv.ParseInt(e.Text, 10, 64)
-		if e.Kind != json.Number || err != nil || n < 0 || e.Text == "-0" {
+		if e.Kind != jsontoken.Number || err != nil || n < 0 || e.Text == "-0" {
 			if ok {
 				r.trouble(Trouble{Kind: Number, Offset: e.Offset, Tensor: t.Name}, "the tensor %.80q has %.40q where a size belongs", t.Name, e.Text)
 			}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/weightwarden/weightwarden/internal/format/json"
+	"github.com/weightwarden/weightwarden/internal/format/jsontoken"
 )
 
 // Index says which file holds which tensor of a model in several files.
@@ -24,20 +24,20 @@ type Index struct {
 // ReadIndex reads an index, such as model.safetensors.index.json.
 func ReadIndex(data io.Reader, lim Limits) (*Index, error) {
 	lim = lim.filled()
-	r := &reader{File: &File{}, lim: lim, in: json.New(data, 0, json.Limits{Depth: 100, String: 1 << 20})}
+	r := &reader{File: &File{}, lim: lim, in: jsontoken.New(data, 0, jsontoken.Limits{Depth: 100, String: 1 << 20})}
 	x := &Index{TotalSize: -1}
 	files, names := map[string]bool{}, map[string]bool{}
 	listed := false
-	err := r.object("the index", "", func(key, value json.Token) error {
-		if key.Text == "metadata" && value.Kind == json.Object {
+	err := r.object("the index", "", func(key, value jsontoken.Token) error {
+		if key.Text == "metadata" && value.Kind == jsontoken.Object {
 			return x.metadata(r)
 		}
-		if key.Text != "weight_map" || value.Kind != json.Object {
+		if key.Text != "weight_map" || value.Kind != jsontoken.Object {
 			r.trouble(Trouble{Kind: Form, Offset: key.Offset}, "the index has the key %.80q", key.Text)
 			return r.in.Skip(value)
 		}
 		listed = true
-		return r.in.Members(func(name json.Token) error {
+		return r.in.Members(func(name jsontoken.Token) error {
 			file, err := r.in.Next()
 			if err != nil {
 				return err
@@ -49,7 +49,7 @@ func ReadIndex(data io.Reader, lim Limits) (*Index, error) {
 			if len(names) > lim.Tensors {
 				return fmt.Errorf("more than %d tensors: %w", lim.Tensors, ErrLimit)
 			}
-			if file.Kind != json.String {
+			if file.Kind != jsontoken.String {
 				r.trouble(Trouble{Kind: Form, Offset: file.Offset, Tensor: name.Text}, "the tensor %.80q is in no file", name.Text)
 				return r.in.Skip(file)
 			}
@@ -76,14 +76,14 @@ func ReadIndex(data io.Reader, lim Limits) (*Index, error) {
 
 // metadata reads the total size; other keys are the writer's own.
 func (x *Index) metadata(r *reader) error {
-	return r.in.Members(func(key json.Token) error {
+	return r.in.Members(func(key jsontoken.Token) error {
 		value, err := r.in.Next()
 		if err != nil {
 			return err
 		}
 		if key.Text == "total_size" {
 			n, err := strconv.ParseFloat(value.Text, 64) // transformers once wrote a float
-			if value.Kind != json.Number || err != nil || n < 0 || n > 1<<62 {
+			if value.Kind != jsontoken.Number || err != nil || n < 0 || n > 1<<62 {
 				r.trouble(Trouble{Kind: Number, Offset: value.Offset}, "total_size is %.40q", value.Text)
 			} else {
 				x.TotalSize = int64(n)

@@ -12,7 +12,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/weightwarden/weightwarden/internal/format/json"
+	"github.com/weightwarden/weightwarden/internal/format/jsontoken"
 )
 
 // Why a file is refused. Each error of [Read] that is not one of reading wraps
@@ -152,7 +152,7 @@ func Read(data io.ReaderAt, size int64, lim Limits) (*File, error) {
 	}
 	r := &reader{
 		File: &File{Data: 8 + int64(n)}, lim: lim.filled(), size: size, names: map[string]bool{},
-		in: json.New(io.NewSectionReader(data, 8, int64(n)), 8, json.Limits{Depth: 100}),
+		in: jsontoken.New(io.NewSectionReader(data, 8, int64(n)), 8, jsontoken.Limits{Depth: 100}),
 	}
 	if err := r.header(); err != nil {
 		return nil, err

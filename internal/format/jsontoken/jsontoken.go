@@ -1,8 +1,8 @@
-// Package json reads JSON token by token from a stream of any size, strictly:
+// Package jsontoken reads JSON token by token from a stream of any size, strictly:
 // the grammar of RFC 8259, UTF-8 and nothing else. It says where each token
 // stands and leaves keys that are given twice to its caller, which sees all of
 // them. It builds no tree and does not know what the text is for.
-package json
+package jsontoken
 
 import (
 	"bufio"
