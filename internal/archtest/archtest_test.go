@@ -119,6 +119,7 @@ var rows = []row{
 	{"internal/archtest", "", ""},
 	{"internal/atlas/gen", "", "go.yaml.in/yaml/v4"},
 	{"internal/cli/crashtest", "", ""}, // tests only
+	{"internal/cli/modeltest", "", ""}, // tests only
 	{"scripts/atlas", "internal/atlas/gen", ""},
 	{"bench/...", "", ""}, // tests only
 }
