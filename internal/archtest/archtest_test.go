@@ -105,6 +105,7 @@ var rows = []row{
 	{"internal/collect", "internal/artifact internal/fault", ""},
 	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
 	{"internal/contain/...", "internal/action internal/artifact internal/fault internal/finding internal/fsop", ""},
+	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
 	{"internal/notify/...", "internal/fault internal/message", ""},
 
 	// processes
