@@ -31,6 +31,7 @@ var kinds = []kind{
 	{format: artifact.GGML, match: magic("lmgg", "fmgg", "tjgg", "algg", "nsgg")},
 	{format: artifact.NumPy, match: magic("\x93NUMPY")},
 	{format: artifact.HDF5, match: isHDF5},
+	{format: artifact.RData, match: magic("RDX2\n", "RDX3\n", "RDB2\n", "RDB3\n", "RDA2\n", "RDA3\n", "X\n\x00\x00\x00\x02", "X\n\x00\x00\x00\x03", "B\n\x02\x00\x00\x00", "B\n\x03\x00\x00\x00")},
 	{format: artifact.TFLite, match: magicAt(4, "TFL3")},
 	{format: artifact.TensorRT, match: magic("ftrt", "ptrt")},
 	{format: artifact.SevenZip, match: magic("7z\xbc\xaf\x27\x1c")},

@@ -9,6 +9,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/detect/gguf"
 	"github.com/weightwarden/weightwarden/internal/detect/numpy"
 	"github.com/weightwarden/weightwarden/internal/detect/pickle"
+	"github.com/weightwarden/weightwarden/internal/detect/rdata"
 	"github.com/weightwarden/weightwarden/internal/detect/safetensors"
 	"github.com/weightwarden/weightwarden/internal/detect/sevenzip"
 	"github.com/weightwarden/weightwarden/internal/detect/tar"
@@ -25,6 +26,7 @@ func All() []detect.Detector {
 		tar.New(),
 		compressed.New(),
 		sevenzip.New(),
+		rdata.New(),
 		numpy.New(),
 		torch.New(),
 		safetensors.New(),
