@@ -8,6 +8,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/detect/compressed"
 	"github.com/weightwarden/weightwarden/internal/detect/gguf"
 	"github.com/weightwarden/weightwarden/internal/detect/numpy"
+	"github.com/weightwarden/weightwarden/internal/detect/onnx"
 	"github.com/weightwarden/weightwarden/internal/detect/pickle"
 	"github.com/weightwarden/weightwarden/internal/detect/safetensors"
 	"github.com/weightwarden/weightwarden/internal/detect/tar"
@@ -27,6 +28,7 @@ func All() []detect.Detector {
 		torch.New(),
 		safetensors.New(),
 		gguf.New(),
+		onnx.New(),
 		text.New(),
 	}
 }
