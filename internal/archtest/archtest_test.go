@@ -65,9 +65,11 @@ var rows = []row{
 	},
 
 	// the scanner: formats know bytes, detectors know formats
+	{"internal/format/lzma", "", "github.com/ulikunitz/xz/lzma"},
 	{"internal/format/...", "internal/format/...", ""},
 	{"internal/sniff", "internal/artifact internal/format/...", ""},
 	{"internal/detect/catalog", "internal/detect/...", ""},
+	{"internal/detect/compressed", "internal/artifact internal/finding internal/format/... internal/detect", "github.com/klauspost/compress/zstd github.com/pierrec/lz4/v4"},
 	{"internal/detect/...", "internal/artifact internal/finding internal/format/... internal/detect", ""},
 	{"internal/scan", "internal/artifact internal/fault internal/finding internal/fsop internal/detect internal/report internal/sniff internal/manifest", ""},
 
@@ -103,6 +105,7 @@ var rows = []row{
 	{"internal/collect", "internal/artifact internal/fault", ""},
 	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
 	{"internal/contain/...", "internal/action internal/artifact internal/fault internal/finding internal/fsop", ""},
+	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
 	{"internal/notify/...", "internal/fault internal/message", ""},
 
 	// processes
@@ -117,6 +120,7 @@ var rows = []row{
 	{"internal/archtest", "", ""},
 	{"internal/atlas/gen", "", "go.yaml.in/yaml/v4"},
 	{"internal/cli/crashtest", "", ""}, // tests only
+	{"internal/cli/modeltest", "", ""}, // tests only
 	{"scripts/atlas", "internal/atlas/gen", ""},
 	{"bench/...", "", ""}, // tests only
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/detect/onnx"
 	"github.com/weightwarden/weightwarden/internal/detect/pickle"
 	"github.com/weightwarden/weightwarden/internal/detect/safetensors"
+	"github.com/weightwarden/weightwarden/internal/detect/sevenzip"
 	"github.com/weightwarden/weightwarden/internal/detect/tar"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
 	"github.com/weightwarden/weightwarden/internal/detect/torch"
@@ -24,6 +25,7 @@ func All() []detect.Detector {
 		zip.New(),
 		tar.New(),
 		compressed.New(),
+		sevenzip.New(),
 		numpy.New(),
 		torch.New(),
 		safetensors.New(),
