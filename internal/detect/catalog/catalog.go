@@ -13,6 +13,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/detect/safetensors"
 	"github.com/weightwarden/weightwarden/internal/detect/sevenzip"
 	"github.com/weightwarden/weightwarden/internal/detect/tar"
+	"github.com/weightwarden/weightwarden/internal/detect/tensorflow"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
 	"github.com/weightwarden/weightwarden/internal/detect/torch"
 	"github.com/weightwarden/weightwarden/internal/detect/zip"
@@ -31,6 +32,7 @@ func All() []detect.Detector {
 		safetensors.New(),
 		gguf.New(),
 		onnx.New(),
+		tensorflow.New(),
 		text.New(),
 	}
 }

@@ -40,10 +40,10 @@ func (p place) in(what, name string) place {
 
 // each calls f for the fields of a message that its schema knows, and names
 // the others.
-func (r *reader) each(m *protobuf.Message, schema message, at place, f func(protobuf.Field) error) error {
+func (r *reader) each(m *protobuf.Message, schema protobuf.Schema, at place, f func(protobuf.Field) error) error {
 	return m.Each(func(field protobuf.Field) error {
-		if !schema.fields[field.Number].takes(field.Wire) {
-			r.trouble(Trouble{Kind: Unknown, Offset: field.Offset, Where: at.where}, "%s has a field %d that is not known", schema.name, field.Number)
+		if !schema.Knows(field) {
+			r.trouble(Trouble{Kind: Unknown, Offset: field.Offset, Where: at.where}, "%s has a field %d that is not known", schema.Name, field.Number)
 			return nil
 		}
 		return f(field)

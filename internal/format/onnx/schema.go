@@ -6,76 +6,39 @@ import (
 	"github.com/weightwarden/weightwarden/internal/format/protobuf"
 )
 
-// message is what onnx.proto says of a message: the encodings of its fields by
-// their numbers. Repeated numbers may be packed or not.
-type message struct {
-	name   string
-	fields map[int32]encoding
-}
-
-type encoding uint8
-
-const (
-	number encoding = iota + 1 // a varint
-	single                     // four bytes
-	bytes                      // text, bytes or a message
-	numbers
-	singles
-	doubles
-)
-
-// takes reports whether a field may be encoded so.
-func (e encoding) takes(w protobuf.Wire) bool {
-	switch e {
-	case number:
-		return w == protobuf.Varint
-	case single:
-		return w == protobuf.Fixed32
-	case bytes:
-		return w == protobuf.Bytes
-	case numbers:
-		return w == protobuf.Varint || w == protobuf.Bytes
-	case singles:
-		return w == protobuf.Fixed32 || w == protobuf.Bytes
-	case doubles:
-		return w == protobuf.Fixed64 || w == protobuf.Bytes
-	}
-	return false
-}
-
 // The messages of onnx.proto up to IR version 13 that hold graphs or tensors.
 var (
-	modelMessage = message{"the model", map[int32]encoding{
-		1: number, 2: bytes, 3: bytes, 4: bytes, 5: number, 6: bytes, 7: bytes, 8: bytes, 14: bytes, 20: bytes, 25: bytes, 26: bytes,
+	modelMessage = protobuf.Schema{Name: "the model", Fields: map[int32]protobuf.Encoding{
+		1: protobuf.Num, 2: protobuf.Len, 3: protobuf.Len, 4: protobuf.Len, 5: protobuf.Num, 6: protobuf.Len, 7: protobuf.Len, 8: protobuf.Len, 14: protobuf.Len, 20: protobuf.Len, 25: protobuf.Len, 26: protobuf.Len,
 	}}
-	graphMessage = message{"a graph", map[int32]encoding{
-		1: bytes, 2: bytes, 5: bytes, 10: bytes, 11: bytes, 12: bytes, 13: bytes, 14: bytes, 15: bytes, 16: bytes,
+	graphMessage = protobuf.Schema{Name: "a graph", Fields: map[int32]protobuf.Encoding{
+		1: protobuf.Len, 2: protobuf.Len, 5: protobuf.Len, 10: protobuf.Len, 11: protobuf.Len, 12: protobuf.Len, 13: protobuf.Len, 14: protobuf.Len, 15: protobuf.Len, 16: protobuf.Len,
 	}}
-	nodeMessage = message{"a node", map[int32]encoding{
-		1: bytes, 2: bytes, 3: bytes, 4: bytes, 5: bytes, 6: bytes, 7: bytes, 8: bytes, 9: bytes, 10: bytes,
+	nodeMessage = protobuf.Schema{Name: "a node", Fields: map[int32]protobuf.Encoding{
+		1: protobuf.Len, 2: protobuf.Len, 3: protobuf.Len, 4: protobuf.Len, 5: protobuf.Len, 6: protobuf.Len, 7: protobuf.Len, 8: protobuf.Len, 9: protobuf.Len, 10: protobuf.Len,
 	}}
-	attributeMessage = message{"an attribute", map[int32]encoding{
-		1: bytes, 2: single, 3: number, 4: bytes, 5: bytes, 6: bytes, 7: singles, 8: numbers, 9: bytes, 10: bytes, 11: bytes,
-		13: bytes, 14: bytes, 15: bytes, 20: number, 21: bytes, 22: bytes, 23: bytes,
+	attributeMessage = protobuf.Schema{Name: "an attribute", Fields: map[int32]protobuf.Encoding{
+		1: protobuf.Len, 2: protobuf.F32, 3: protobuf.Num, 4: protobuf.Len, 5: protobuf.Len, 6: protobuf.Len, 7: protobuf.F32s, 8: protobuf.Nums, 9: protobuf.Len, 10: protobuf.Len, 11: protobuf.Len,
+		13: protobuf.Len, 14: protobuf.Len, 15: protobuf.Len, 20: protobuf.Num, 21: protobuf.Len, 22: protobuf.Len, 23: protobuf.Len,
 	}}
-	tensorMessage = message{"a tensor", map[int32]encoding{
-		1: numbers, 2: number, 3: bytes, 4: singles, 5: numbers, 6: bytes, 7: numbers, 8: bytes, 9: bytes, 10: doubles, 11: numbers,
-		12: bytes, 13: bytes, 14: number, 16: bytes,
+	tensorMessage = protobuf.Schema{Name: "a tensor", Fields: map[int32]protobuf.Encoding{
+		1: protobuf.Nums, 2: protobuf.Num, 3: protobuf.Len, 4: protobuf.F32s, 5: protobuf.Nums, 6: protobuf.Len, 7: protobuf.Nums, 8: protobuf.Len, 9: protobuf.Len, 10: protobuf.F64s, 11: protobuf.Nums,
+		12: protobuf.Len, 13: protobuf.Len, 14: protobuf.Num, 16: protobuf.Len,
 	}}
-	sparseMessage   = message{"a sparse tensor", map[int32]encoding{1: bytes, 2: bytes, 3: numbers}}
-	functionMessage = message{"a function", map[int32]encoding{
-		1: bytes, 2: number, 3: number, 4: bytes, 5: bytes, 6: bytes, 7: bytes, 8: bytes, 9: bytes, 10: bytes, 11: bytes, 12: bytes,
-		13: bytes, 14: bytes,
+	sparseMessage   = protobuf.Schema{Name: "a sparse tensor", Fields: map[int32]protobuf.Encoding{1: protobuf.Len, 2: protobuf.Len, 3: protobuf.Nums}}
+	functionMessage = protobuf.Schema{Name: "a function", Fields: map[int32]protobuf.Encoding{
+		1: protobuf.Len, 2: protobuf.Num, 3: protobuf.Num, 4: protobuf.Len, 5: protobuf.Len, 6: protobuf.Len, 7: protobuf.Len, 8: protobuf.Len, 9: protobuf.Len, 10: protobuf.Len, 11: protobuf.Len, 12: protobuf.Len,
+		13: protobuf.Len, 14: protobuf.Len,
 	}}
-	trainingMessage = message{"training", map[int32]encoding{1: bytes, 2: bytes, 3: bytes, 4: bytes}}
-	opsetMessage    = message{"an operator set", map[int32]encoding{1: bytes, 2: number}}
-	pairMessage     = message{"an entry", map[int32]encoding{1: bytes, 2: bytes}}
-	valueMessage    = message{"a value", map[int32]encoding{1: bytes, 2: bytes, 3: bytes, 4: bytes}}
+	trainingMessage = protobuf.Schema{Name: "training", Fields: map[int32]protobuf.Encoding{1: protobuf.Len, 2: protobuf.Len, 3: protobuf.Len, 4: protobuf.Len}}
+	opsetMessage    = protobuf.Schema{Name: "an operator set", Fields: map[int32]protobuf.Encoding{1: protobuf.Len, 2: protobuf.Num}}
+	pairMessage     = protobuf.Schema{Name: "an entry", Fields: map[int32]protobuf.Encoding{1: protobuf.Len, 2: protobuf.Len}}
+	valueMessage    = protobuf.Schema{Name: "a value", Fields: map[int32]protobuf.Encoding{1: protobuf.Len, 2: protobuf.Len, 3: protobuf.Len, 4: protobuf.Len}}
 )
 
 // IsModelField reports whether a model has such a field, for those who have to
 // guess what a message is.
-func IsModelField(f protobuf.Field) bool { return modelMessage.fields[f.Number].takes(f.Wire) }
+func IsModelField(f protobuf.Field) bool { return modelMessage.Knows(f) }
 
 // DataType is the type of a tensor's elements.
 type DataType int32
