@@ -14,6 +14,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/detect/sevenzip"
 	"github.com/weightwarden/weightwarden/internal/detect/tar"
 	"github.com/weightwarden/weightwarden/internal/detect/tensorflow"
+	"github.com/weightwarden/weightwarden/internal/detect/tensorrt"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
 	"github.com/weightwarden/weightwarden/internal/detect/torch"
 	"github.com/weightwarden/weightwarden/internal/detect/zip"
@@ -33,6 +34,7 @@ func All() []detect.Detector {
 		gguf.New(),
 		onnx.New(),
 		tensorflow.New(),
+		tensorrt.New(),
 		text.New(),
 	}
 }
