@@ -85,7 +85,7 @@ var extensions = map[string][]Format{
 	".onnx":        {ONNX},
 	".tflite":      {TFLite},
 	".tar":         {Tar},
-	".json":        {JSON, Text},
+	".json":        {JSON, Text, TensorIndex},
 	".txt":         {Text, JSON},
 	".md":          {Text},
 	".yaml":        {YAML, Text},
