@@ -57,6 +57,10 @@ var kinds = []kind{
 	{format: artifact.NPZ, within: artifact.Zip, match: named(".npz")},
 
 	// From here on what has no signature, and names.
+	{format: artifact.ONNX, weak: true, match: isONNX},
+	{format: artifact.SavedModel, weak: true, match: isSavedModel},
+	{format: artifact.MetaGraph, weak: true, match: isMetaGraph},
+	{format: artifact.GraphDef, weak: true, match: isGraphDef},
 	{format: artifact.Zlib, weak: true, match: isZlib},
 	{format: artifact.LZMA, weak: true, match: isLZMA},
 	{format: artifact.Bytecode, weak: true, match: isBytecode},
@@ -69,6 +73,7 @@ var kinds = []kind{
 	{format: artifact.TensorIndex, weak: true, match: isTensorIndex},
 	{format: artifact.JSON, weak: true, match: isJSON},
 	{format: artifact.Text, weak: true, match: isText},
+	{format: artifact.ExternalData, weak: true, match: isExternalData},
 }
 
 func magic(prefixes ...string) func(*probe) bool { return magicAt(0, prefixes...) }

@@ -8,11 +8,14 @@ import (
 	"github.com/weightwarden/weightwarden/internal/detect/compressed"
 	"github.com/weightwarden/weightwarden/internal/detect/gguf"
 	"github.com/weightwarden/weightwarden/internal/detect/numpy"
+	"github.com/weightwarden/weightwarden/internal/detect/onnx"
 	"github.com/weightwarden/weightwarden/internal/detect/pickle"
 	"github.com/weightwarden/weightwarden/internal/detect/rdata"
 	"github.com/weightwarden/weightwarden/internal/detect/safetensors"
 	"github.com/weightwarden/weightwarden/internal/detect/sevenzip"
 	"github.com/weightwarden/weightwarden/internal/detect/tar"
+	"github.com/weightwarden/weightwarden/internal/detect/tensorflow"
+	"github.com/weightwarden/weightwarden/internal/detect/tensorrt"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
 	"github.com/weightwarden/weightwarden/internal/detect/torch"
 	"github.com/weightwarden/weightwarden/internal/detect/zip"
@@ -31,6 +34,9 @@ func All() []detect.Detector {
 		torch.New(),
 		safetensors.New(),
 		gguf.New(),
+		onnx.New(),
+		tensorflow.New(),
+		tensorrt.New(),
 		text.New(),
 	}
 }
