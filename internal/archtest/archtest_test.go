@@ -65,6 +65,7 @@ var rows = []row{
 	},
 
 	// the scanner: formats know bytes, detectors know formats
+	{"internal/format/yaml", "", "go.yaml.in/yaml/v4"},
 	{"internal/format/...", "internal/format/...", ""},
 	{"internal/sniff", "internal/artifact internal/format/...", ""},
 	{"internal/detect/catalog", "internal/detect/...", ""},

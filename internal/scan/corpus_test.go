@@ -61,8 +61,7 @@ var unread = []string{".lzma", ".xz", ".lz4", ".7z"}
 // pending are folders of formats whose detectors are not in the catalogue yet.
 // Nothing malicious there may be clean all the same.
 var pending = []string{
-	"onnx/", "own/onnx/", "own/gguf/", "own/hub/", "own/keras/", "own/tf/", "own/safetensors/", "own/container/m24_nemo", "leaves/lg_1tree.json",
-	"leaves/lg_dart_breast_cancer.json", "leaves/xg",
+	"onnx/", "own/onnx/", "own/gguf/", "own/tf/", "own/safetensors/", "leaves/xg",
 }
 
 // TestCorpus judges every file of the corpus: nothing malicious may be clean,

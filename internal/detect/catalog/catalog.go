@@ -5,12 +5,20 @@ package catalog
 
 import (
 	"github.com/weightwarden/weightwarden/internal/detect"
+	"github.com/weightwarden/weightwarden/internal/detect/code"
 	"github.com/weightwarden/weightwarden/internal/detect/compressed"
+	"github.com/weightwarden/weightwarden/internal/detect/hdf5"
+	"github.com/weightwarden/weightwarden/internal/detect/keras"
+	"github.com/weightwarden/weightwarden/internal/detect/native"
 	"github.com/weightwarden/weightwarden/internal/detect/numpy"
 	"github.com/weightwarden/weightwarden/internal/detect/pickle"
+	"github.com/weightwarden/weightwarden/internal/detect/repository"
+	"github.com/weightwarden/weightwarden/internal/detect/skops"
 	"github.com/weightwarden/weightwarden/internal/detect/tar"
+	"github.com/weightwarden/weightwarden/internal/detect/template"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
 	"github.com/weightwarden/weightwarden/internal/detect/torch"
+	"github.com/weightwarden/weightwarden/internal/detect/xml"
 	"github.com/weightwarden/weightwarden/internal/detect/zip"
 )
 
@@ -23,6 +31,14 @@ func All() []detect.Detector {
 		compressed.New(),
 		numpy.New(),
 		torch.New(),
+		code.New(),
+		hdf5.New(),
+		keras.New(),
+		native.New(),
+		repository.New(),
+		skops.New(),
+		template.New(),
+		xml.New(),
 		text.New(),
 	}
 }
