@@ -7,12 +7,15 @@ import (
 	"github.com/weightwarden/weightwarden/internal/detect"
 	"github.com/weightwarden/weightwarden/internal/detect/code"
 	"github.com/weightwarden/weightwarden/internal/detect/compressed"
+	"github.com/weightwarden/weightwarden/internal/detect/gguf"
 	"github.com/weightwarden/weightwarden/internal/detect/hdf5"
 	"github.com/weightwarden/weightwarden/internal/detect/keras"
 	"github.com/weightwarden/weightwarden/internal/detect/native"
 	"github.com/weightwarden/weightwarden/internal/detect/numpy"
 	"github.com/weightwarden/weightwarden/internal/detect/pickle"
 	"github.com/weightwarden/weightwarden/internal/detect/repository"
+	"github.com/weightwarden/weightwarden/internal/detect/safetensors"
+	"github.com/weightwarden/weightwarden/internal/detect/sevenzip"
 	"github.com/weightwarden/weightwarden/internal/detect/skops"
 	"github.com/weightwarden/weightwarden/internal/detect/tar"
 	"github.com/weightwarden/weightwarden/internal/detect/template"
@@ -29,6 +32,7 @@ func All() []detect.Detector {
 		zip.New(),
 		tar.New(),
 		compressed.New(),
+		sevenzip.New(),
 		numpy.New(),
 		torch.New(),
 		code.New(),
@@ -39,6 +43,8 @@ func All() []detect.Detector {
 		skops.New(),
 		template.New(),
 		xml.New(),
+		safetensors.New(),
+		gguf.New(),
 		text.New(),
 	}
 }
