@@ -67,6 +67,7 @@ var rows = []row{
 	},
 
 	// the scanner: formats know bytes, detectors know formats
+	{"internal/format/yaml", "", "go.yaml.in/yaml/v4"},
 	{"internal/format/lzma", "", "github.com/ulikunitz/xz/lzma"},
 	{"internal/format/...", "internal/format/...", ""},
 	{"internal/sniff", "internal/artifact internal/format/...", ""},
