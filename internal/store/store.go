@@ -27,6 +27,8 @@ type DB struct {
 var (
 	_ evidence.Ledger = (*Ledger)(nil)
 	_ outbox.Store    = (*Outbox)(nil)
+	_ outbox.Router   = (*Outbox)(nil)
+	_ outbox.Desk     = (*Outbox)(nil)
 )
 
 // Close ends the use of the database. What was reported as stored is stored

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/weightwarden/weightwarden/internal/evidence"
-	"github.com/weightwarden/weightwarden/internal/outbox"
 	"github.com/weightwarden/weightwarden/internal/store"
 	"github.com/weightwarden/weightwarden/internal/store/storetest"
 )
@@ -52,5 +51,5 @@ func TestDocuments(t *testing.T) {
 }
 
 func TestOutbox(t *testing.T) {
-	storetest.Outbox(t, perTest(func(db *store.DB) outbox.Store { return db.Outbox() }))
+	storetest.Outbox(t, perTest(func(db *store.DB) storetest.Box { return db.Outbox() }))
 }
