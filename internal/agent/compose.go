@@ -183,11 +183,11 @@ func undelivered(receiver string, lost notify.Alert, reason string, now time.Tim
 	}
 }
 
-// dropped tells that alerts were lost for want of room.
+// dropped tells that alerts were lost for want of room, once an hour.
 func dropped(n, limit int, now time.Time) notify.Alert {
 	title := fmt.Sprintf("weightwarden: %d alerts were dropped: more than %d were waiting", n, limit)
 	return notify.Alert{
-		Key: "dropped/" + now.UTC().Format(time.RFC3339Nano), Group: ownGroup + "/dropped", Status: notify.Message, Severity: finding.High,
-		Source: source, Title: title, Text: title + "\nsee: weightwarden alerts list", At: now.UTC(),
+		Key: "dropped/" + now.UTC().Format("2006010215"), Group: ownGroup + "/dropped", Status: notify.Message, Severity: finding.High,
+		Source: source, Title: title, Text: title + "\nsee: weightwarden alerts list --dead", At: now.UTC(),
 	}
 }

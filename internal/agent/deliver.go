@@ -113,6 +113,10 @@ const (
 	spread     = 0.4
 )
 
+// idle is how often it is looked for what other processes have put into the
+// outbox; what this one puts there wakes who delivers it.
+const idle = 5 * time.Second
+
 // add puts alerts into the outbox and wakes who delivers them.
 func (d *Delivery) add(ctx context.Context, list []pending) error {
 	for _, p := range list {
@@ -207,6 +211,9 @@ const atOnce = 100
 func (w *worker) sendDue(ctx context.Context, next <-chan struct{}) (pause time.Duration, err error) {
 	for {
 		due, err := w.Outbox.DueFor(ctx, target(w.name), time.Now(), atOnce)
+		if err == nil && len(due) == 0 && w.failures == 0 {
+			return idle, nil
+		}
 		if err != nil || len(due) == 0 {
 			return firstRetry, err
 		}
@@ -287,11 +294,11 @@ func (w *worker) failed(ctx context.Context, item outbox.Item, a notify.Alert, r
 	}](cause); ok {
 		asked = w.Wait()
 	}
-	delay = max(delay, asked)
 	if age >= limit {
 		reason := fmt.Sprintf("given up after %s and %d tries: %v", age.Round(time.Second), item.Attempts+1, cause)
 		return 0, w.bury(ctx, item, a, reason)
 	}
+	delay = max(asked, min(delay, max(limit-age, firstRetry))) // the last try is at the limit
 	w.Log.Warn("alert not delivered", "receiver", w.name, "error", cause, "attempts", item.Attempts+1, "next", delay.String())
 	err := w.Outbox.Failed(ctx, item.ID, time.Now().Add(delay), cause.Error())
 	if !retry {

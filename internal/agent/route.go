@@ -108,7 +108,7 @@ func (d *Delivery) route(ctx context.Context, to Receivers, next, wake <-chan st
 		if err := d.routeDue(ctx, to); err != nil && ctx.Err() == nil {
 			d.Log.Error("outbox", "error", err)
 		}
-		timer.Reset(firstRetry)
+		timer.Reset(idle)
 	}
 }
 
@@ -190,7 +190,11 @@ func (d *Delivery) trim(ctx context.Context, to Receivers) error {
 		return nil
 	}
 	now := time.Now()
-	n, err := d.Outbox.Trim(ctx, to.Keep, now, fmt.Sprintf("dropped: more than %d alerts were waiting", to.Keep))
+	if n, err := d.Outbox.Pending(ctx); err != nil || n <= to.Keep {
+		return err
+	}
+	room := to.Keep - to.Keep/10 // so that it is not one by one
+	n, err := d.Outbox.Trim(ctx, room, now, fmt.Sprintf("dropped: more than %d alerts were waiting", to.Keep))
 	if err != nil || n == 0 {
 		return err
 	}
