@@ -33,6 +33,7 @@ var rows = []row{
 	{"internal/evidence", "internal/fault internal/artifact", ""},
 	{"internal/trust", "internal/fault internal/artifact internal/evidence", ""},
 	{"internal/action", "internal/fault internal/finding internal/artifact", ""},
+	{"internal/cluster", "internal/action internal/artifact internal/fault", ""},
 	{"internal/incident", "internal/action internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
 	// engines: bytes and nouns in, nouns out
 	{"internal/oms", "internal/manifest internal/artifact internal/fault", "golang.org/x/crypto/blake2b github.com/zeebo/blake3"},
@@ -101,8 +102,10 @@ var rows = []row{
 	{"internal/signer", "internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
 	{"internal/vault", "internal/artifact internal/evidence internal/fault internal/fsop", ""},
 	{"internal/collect", "internal/artifact internal/fault", ""},
-	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
-	{"internal/contain/...", "internal/action internal/artifact internal/fault internal/finding internal/fsop", ""},
+	{"internal/contain/catalog", "internal/action internal/cluster internal/contain/...", ""},
+	{"internal/contain/...", "internal/action internal/artifact internal/cluster internal/fault internal/finding internal/fsop", ""},
+	// the only importer of Kubernetes code
+	{"internal/kube", "internal/cluster internal/fault", "k8s.io/apimachinery k8s.io/client-go"},
 	{"internal/notify/...", "internal/fault internal/message", ""},
 
 	// processes
@@ -117,6 +120,7 @@ var rows = []row{
 	{"internal/archtest", "", ""},
 	{"internal/atlas/gen", "", "go.yaml.in/yaml/v4"},
 	{"internal/cli/crashtest", "", ""}, // tests only
+	{"internal/kube/e2e", "", ""},      // tests only
 	{"scripts/atlas", "internal/atlas/gen", ""},
 	{"bench/...", "", ""}, // tests only
 }
