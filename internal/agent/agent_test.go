@@ -178,14 +178,18 @@ func newStation(lines ...string) *station {
 	return s
 }
 
+func (s *station) delivery() *agent.Delivery {
+	return agent.NewDelivery(&s.queue, &s.receiver, "https://hooks.example.com/token", slog.New(slog.NewTextHandler(&s.log, nil)))
+}
+
 // watch runs an agent for some time, in a bubble.
 func (s *station) watch(t *testing.T, long time.Duration) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), long)
 	defer stop()
 	a := &agent.Agent{
-		Checker: &s.cycles, Sender: &s.receiver, Outbox: &s.queue, Memory: &s.notes, Interval: time.Hour,
-		Target: "https://hooks.example.com/token", MinSeverity: s.min, Log: slog.New(slog.NewTextHandler(&s.log, nil)),
+		Checker: &s.cycles, Delivery: s.delivery(), Memory: &s.notes, Interval: time.Hour,
+		MinSeverity: s.min, Log: slog.New(slog.NewTextHandler(&s.log, nil)),
 		Report: func(r *check.Report) { s.reports = append(s.reports, r) },
 	}
 	if err := a.Run(ctx); err != nil {
@@ -388,8 +392,8 @@ func TestStoppedWhileDelivering(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		s.receiver.onSend = stop
 		a := &agent.Agent{
-			Checker: &s.cycles, Sender: &s.receiver, Outbox: &s.queue, Memory: &s.notes, Interval: time.Hour,
-			Target: "https://hooks.example.com/token", Log: slog.New(slog.DiscardHandler),
+			Checker: &s.cycles, Delivery: s.delivery(), Memory: &s.notes, Interval: time.Hour,
+			Log: slog.New(slog.DiscardHandler),
 		}
 		if err := a.Run(ctx); err != nil {
 			t.Fatal(err)
@@ -433,7 +437,7 @@ func TestWithoutTarget(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
 		defer stop()
 		a := &agent.Agent{
-			Checker: &s.cycles, Sender: &s.receiver, Outbox: &s.queue, Memory: &s.notes, Interval: time.Minute,
+			Checker: &s.cycles, Memory: &s.notes, Interval: time.Minute,
 			Log: slog.New(slog.NewTextHandler(&s.log, nil)),
 		}
 		if err := a.Run(ctx); err != nil || len(s.queue.items) != 0 || len(s.receiver.tries) != 0 {

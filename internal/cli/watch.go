@@ -40,9 +40,11 @@ func runWatch(ctx context.Context, g *globals) error {
 			return err
 		}
 		a := &agent.Agent{
-			Checker: c, Sender: webhook.Sender{}, Outbox: s.db.Outbox(), Memory: s.db.Documents(),
-			Interval: s.conf.CheckInterval, Target: s.conf.AlertWebhook,
+			Checker: c, Memory: s.db.Documents(), Interval: s.conf.CheckInterval,
 			MinSeverity: max(s.conf.Alerts.MinSeverity, finding.Low), Log: g.log(),
+		}
+		if s.conf.AlertWebhook != "" {
+			a.Delivery = agent.NewDelivery(s.db.Outbox(), webhook.Sender{}, s.conf.AlertWebhook, g.log())
 		}
 		if g.json() {
 			a.Report = func(r *check.Report) { _ = g.printLine(r) }
