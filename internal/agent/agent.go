@@ -5,32 +5,20 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/check"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/indicator"
-	"github.com/weightwarden/weightwarden/internal/outbox"
 )
 
 // Checker runs one cycle.
 type Checker interface {
 	// Run returns what was found. An error means that no cycle took place.
 	Run(ctx context.Context, only []string) (*check.Report, error)
-}
-
-// Sender delivers one alert.
-type Sender interface {
-	// Send tries once. When it fails, retry says whether to try again.
-	Send(ctx context.Context, target string, payload []byte) (retry bool, err error)
 }
 
 // Memory keeps documents over restarts.
@@ -44,32 +32,25 @@ type Memory interface {
 // Agent watches until its context ends.
 type Agent struct {
 	Checker  Checker
-	Sender   Sender
-	Outbox   outbox.Store
 	Memory   Memory
 	Interval time.Duration
-	// Target is where alerts go; empty means only into the log.
-	Target string
+	// Delivery is what becomes of alerts; nil means only into the log.
+	Delivery *Delivery
+	// Host is this machine, in alerts.
+	Host string
 	// MinSeverity is the severity from which an indicator is worth an alert.
 	MinSeverity finding.Severity
 	Log         *slog.Logger
 	// Report, where set, is told the outcome of every cycle.
 	Report func(*check.Report)
-
-	wake chan struct{}
 }
-
-// Delays between tries of the same alert.
-const (
-	firstRetry = time.Second
-	lastRetry  = time.Minute
-)
 
 // Run watches until ctx ends, which is no error.
 func (a *Agent) Run(ctx context.Context) error {
-	a.wake = make(chan struct{}, 1)
 	var parts sync.WaitGroup
-	parts.Go(func() { a.deliver(ctx) })
+	if a.Delivery != nil {
+		parts.Go(func() { a.Delivery.Run(ctx) })
+	}
 	defer parts.Wait()
 	tick := time.NewTicker(a.Interval)
 	defer tick.Stop()
@@ -128,7 +109,7 @@ func (a *Agent) alert(ctx context.Context, report *check.Report) error {
 	for _, i := range worth {
 		a.Log.Warn("new indicator", "type", string(i.Type), "severity", i.Severity.String(), "source", i.Source, "description", i.Description)
 	}
-	if now.Pending, err = a.alerts(worth, report); err != nil {
+	if now.Pending, err = a.compose(changeOf(report, worth)); err != nil {
 		return err
 	}
 	if err := a.remember(ctx, before, now, report.CheckTime); err != nil {
@@ -137,139 +118,17 @@ func (a *Agent) alert(ctx context.Context, report *check.Report) error {
 	return a.enqueue(ctx, now.Pending)
 }
 
-// enqueue puts alerts into the outbox and wakes who delivers them.
-func (a *Agent) enqueue(ctx context.Context, list []pending) error {
-	for _, p := range list {
-		_, err := a.Outbox.Add(ctx, outbox.Item{Key: p.Key, Target: channel, Payload: p.Payload, CreatedAt: p.At, NextAt: p.At})
-		if err != nil {
-			return err
-		}
-	}
-	if len(list) > 0 {
-		a.kick()
-	}
-	return nil
-}
-
-// channel is the target of the alerts in the outbox. The address itself is a
-// secret, and may be corrected while alerts wait.
-const channel = "alert_webhook"
-
-// Alert is what is sent, in the guide's form.
-type Alert struct {
-	Text     string           `json:"text"`
-	Severity finding.Severity `json:"severity"`
-}
-
-// shown bounds the indicators that one alert spells out.
-const shown = 20
-
-// alerts makes one alert per source, critical models first, then the worst.
-func (a *Agent) alerts(fresh []indicator.Indicator, report *check.Report) ([]pending, error) {
-	if a.Target == "" {
+// compose writes the alerts about a change; none where nobody is told.
+func (a *Agent) compose(c Change) ([]pending, error) {
+	if a.Delivery == nil || !a.Delivery.Tells() {
 		return nil, nil
 	}
-	critical := map[string]bool{}
-	for _, m := range report.Models {
-		critical[m.ID] = m.Critical
-	}
-	bySource := map[string][]indicator.Indicator{}
-	for _, i := range slices.SortedStableFunc(slices.Values(fresh), indicator.Compare) {
-		bySource[i.Source] = append(bySource[i.Source], i)
-	}
-	sources := slices.SortedFunc(maps.Keys(bySource), func(x, y string) int {
-		switch {
-		case critical[x] != critical[y] && critical[x]:
-			return -1
-		case critical[x] != critical[y]:
-			return 1
-		}
-		return indicator.Compare(bySource[x][0], bySource[y][0])
-	})
-	var out []pending
-	for _, name := range sources {
-		p, err := compose(name, bySource[name], report.CheckTime)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
-	}
-	return out, nil
+	return compose(c, a.Host)
 }
 
-// compose writes the alert about what is new of one source, the worst first.
-func compose(name string, list []indicator.Indicator, at time.Time) (pending, error) {
-	var text strings.Builder
-	fmt.Fprintf(&text, "weightwarden: %d new for %s", len(list), artifact.Quote(name))
-	key := []string{at.UTC().Format(time.RFC3339Nano)}
-	for n, i := range list {
-		key = append(key, i.ID)
-		if n < shown {
-			fmt.Fprintf(&text, "\n[%s] %s: %s", i.Severity, i.Type, i.Description)
-		}
+func (a *Agent) enqueue(ctx context.Context, list []pending) error {
+	if a.Delivery == nil || len(list) == 0 {
+		return nil
 	}
-	if more := len(list) - shown; more > 0 {
-		fmt.Fprintf(&text, "\nand %d more: weightwarden check", more)
-	}
-	payload, err := json.Marshal(Alert{Text: text.String(), Severity: list[0].Severity})
-	return pending{Key: artifact.SHA256Of([]byte(strings.Join(key, "\n"))).Hex(), Payload: payload, At: at}, err
-}
-
-func (a *Agent) kick() {
-	select {
-	case a.wake <- struct{}{}:
-	default:
-	}
-}
-
-// deliver sends what is due, oldest first, until ctx ends.
-func (a *Agent) deliver(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-a.wake:
-		case <-timer.C:
-		}
-		if err := a.sendDue(ctx); err != nil && ctx.Err() == nil {
-			a.Log.Error("outbox", "error", err)
-		}
-		timer.Reset(firstRetry)
-	}
-}
-
-func (a *Agent) sendDue(ctx context.Context) error {
-	if a.Target == "" {
-		return nil // what waits is kept until there is somebody to tell
-	}
-	due, err := a.Outbox.Due(ctx, time.Now(), 100)
-	if err != nil {
-		return err
-	}
-	for _, item := range due {
-		if err := a.send(ctx, item); err != nil || ctx.Err() != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *Agent) send(ctx context.Context, item outbox.Item) error {
-	retry, err := a.Sender.Send(ctx, a.Target, item.Payload)
-	if err == nil {
-		a.Log.Info("alert delivered", "attempts", item.Attempts+1)
-		// Also when stopped just now: else it would be sent again.
-		return a.Outbox.Delivered(context.WithoutCancel(ctx), item.ID, time.Now())
-	}
-	if ctx.Err() != nil {
-		return nil //nolint:nilerr // stopped: it stays in the outbox
-	}
-	delay := min(firstRetry<<min(item.Attempts, 10), lastRetry)
-	if !retry {
-		delay = lastRetry // the receiver refuses it: kept, and tried at the slowest pace
-	}
-	a.Log.Warn("alert not delivered", "error", err, "attempts", item.Attempts+1, "next", delay.String())
-	return a.Outbox.Failed(ctx, item.ID, time.Now().Add(delay), err.Error())
+	return a.Delivery.add(ctx, list)
 }

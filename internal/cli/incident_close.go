@@ -2,16 +2,13 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weightwarden/weightwarden/internal/action"
-	"github.com/weightwarden/weightwarden/internal/agent"
 	"github.com/weightwarden/weightwarden/internal/clock"
-	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/incident"
 	"github.com/weightwarden/weightwarden/internal/message"
 )
@@ -108,9 +105,4 @@ func (s *session) draftNews(ctx context.Context, before, after *incident.Inciden
 		}
 	}
 	return nil
-}
-
-// alertPayload returns a text as the alert that the outbox sends.
-func alertPayload(text string) ([]byte, error) {
-	return json.Marshal(agent.Alert{Text: "weightwarden: " + text, Severity: finding.Critical})
 }

@@ -2,13 +2,13 @@ package cli
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
-
-	"crypto/ed25519"
 
 	"github.com/spf13/pflag"
 
@@ -16,8 +16,10 @@ import (
 	"github.com/weightwarden/weightwarden/internal/approval"
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/fsop"
 	"github.com/weightwarden/weightwarden/internal/incident"
+	"github.com/weightwarden/weightwarden/internal/notify"
 	"github.com/weightwarden/weightwarden/internal/outbox"
 	"github.com/weightwarden/weightwarden/internal/respond"
 	"github.com/weightwarden/weightwarden/internal/signer"
@@ -120,7 +122,7 @@ func (s *session) responder() *respond.Responder {
 		executors[d.Name()] = d
 	}
 	return &respond.Responder{
-		Ledger: s.ledger, Executors: executors, Actor: s.Actor, Now: s.Now, Journal: s.Journal, Roster: s.people,
+		Ledger: s.ledger, Executors: executors, Actor: s.Actor, Now: s.Now, Journal: s.Journal, Roster: s.people, Verify: s.stillGood,
 		Leases: s.db.Leases(), Holder: fmt.Sprintf("%s, process %d", s.Actor, os.Getpid()), Alert: s.alertPerson,
 		Clock: fsop.ClockNote, Tries: respond.Tries{Settle: s.conf.Response.Settle, Jitter: s.jitter},
 		Limits: respond.Limits{
@@ -145,17 +147,23 @@ func (s *session) jitter() float64 {
 	return float64(b[0]) / 255
 }
 
-// alertChannel is where the outbox sends what people have to know at once.
+// alertChannel is the target in the outbox that the agent shares out among the
+// receivers.
 const alertChannel = "alert_webhook"
 
-// alertPerson queues an alert.
-func (s *session) alertPerson(ctx context.Context, _, key, text string) error {
-	payload, err := alertPayload(text)
-	if err != nil {
-		return err
-	}
+// alertPerson queues an alert that everybody gets who gets the worst ones.
+func (s *session) alertPerson(ctx context.Context, to, key, text string) error {
 	now := s.Now()
-	_, err = s.db.Outbox().Add(ctx, outbox.Item{Key: key, Target: alertChannel, Payload: payload, CreatedAt: now, NextAt: now})
+	payload, err := json.Marshal(notify.Alert{
+		Key: key, Group: "people", Status: notify.Firing, Severity: finding.Critical, Critical: true, Source: "weightwarden",
+		Title: "gates were gone past: for " + artifact.Quote(to), Text: text, At: now, Host: s.host(),
+	})
+	if err != nil {
+		return fmt.Errorf("encode alert: %w", err)
+	}
+	_, err = s.db.Outbox().Add(ctx, outbox.Item{
+		Key: key, Target: alertChannel, Group: "people", Priority: outbox.Critical, Payload: payload, CreatedAt: now, NextAt: now,
+	})
 	return err
 }
 

@@ -25,6 +25,7 @@ type planOptions struct {
 	model   string
 	apply   bool
 	planOut string
+	cluster clusterFlags
 }
 
 func (o *planOptions) addFlags(f *pflag.FlagSet) {
@@ -37,6 +38,7 @@ func (o *planOptions) addPlanFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.planOut, "plan-out", "", "write the plan to this `file`; where approvers are named, that asks them for it")
 	o.actingOptions.addFlags(f)
 	o.addGlass(f, true)
+	o.cluster.add(f)
 }
 
 // planned is what commands that plan print.

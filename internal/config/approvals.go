@@ -173,18 +173,6 @@ func (r *reader) roles(n *yaml.Node, at string) (roles []approval.Role) {
 	return roles
 }
 
-func (r *reader) duration(n *yaml.Node, at string, least, most time.Duration) time.Duration {
-	if !r.scalar(n, at, "a time such as 4h", "!!str") {
-		return 0
-	}
-	d, err := time.ParseDuration(n.Value)
-	if err != nil || d < least || d > most {
-		r.wrong(n.Line, at, "want a time from %s to %s, as 4h", least, most)
-		return 0
-	}
-	return d
-}
-
 func (r *reader) response(n *yaml.Node, at string) Response {
 	var out Response
 	r.mapping(n, at, map[string]field{
@@ -232,17 +220,6 @@ func (r *reader) choice(n *yaml.Node, at string, of ...string) string {
 		r.wrong(n.Line, at, "want %s", strings.Join(of, " or "))
 	}
 	return v
-}
-
-func (r *reader) severity(n *yaml.Node, at string) finding.Severity {
-	if !r.scalar(n, at, "text", "!!str") {
-		return 0
-	}
-	s, err := finding.ParseSeverity(n.Value)
-	if err != nil {
-		r.wrong(n.Line, at, "%v", err)
-	}
-	return s
 }
 
 // date reads a moment, or a day, which ends the policy when it begins.

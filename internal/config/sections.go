@@ -18,6 +18,7 @@ const maxInterval = 30 * 24 * time.Hour
 // file reads the whole of a configuration into c.
 func (r *reader) file(n *yaml.Node, c *Config) {
 	var modelLines []int // of every model that was read
+	var workloads *yaml.Node
 	models := func(n *yaml.Node, at string) {
 		if modelLines != nil {
 			r.wrong(n.Line, at, "models and monitored_models are the same: give one of them")
@@ -48,8 +49,11 @@ func (r *reader) file(n *yaml.Node, c *Config) {
 		"approvals":                func(n *yaml.Node, at string) { c.Approvals = r.approvals(n, at) },
 		"response":                 func(n *yaml.Node, at string) { c.Response = r.response(n, at) },
 		"auto_contain":             func(n *yaml.Node, at string) { c.AutoContain = r.autoContain(n, at) },
+		"operations":               func(n *yaml.Node, at string) { c.Operations = r.operations(n, at) },
+		"workloads":                func(n *yaml.Node, at string) { workloads = n; c.Workloads = r.workloads(n, at) },
 	})
 	r.together(c, modelLines)
+	r.workloadModels(c, workloads)
 }
 
 func (r *reader) model(n *yaml.Node, at string) Model {
@@ -206,14 +210,6 @@ func (r *reader) python(n *yaml.Node, at string) pyenv.Config {
 		"environments": func(n *yaml.Node, at string) { p.Environments = r.paths(n, at) },
 	})
 	return p
-}
-
-func (r *reader) alerts(n *yaml.Node, at string, a *Alerts) {
-	r.mapping(n, at, map[string]field{
-		"min_severity": func(n *yaml.Node, at string) {
-			a.MinSeverity = r.severity(n, at)
-		},
-	})
 }
 
 func (r *reader) clocks(n *yaml.Node, at string) Clocks {
