@@ -224,11 +224,17 @@ func (s *session) append(ctx context.Context, id, kind string, body any) error {
 	if inc.State == incident.Done {
 		return fault.New(fault.Refused, "incident %s is closed", id).WithHint("open a new one: weightwarden incident open")
 	}
-	r := s.responder()
-	if err := r.May(ctx, inc, "G1", kind, approval.Responder, approval.Approver, approval.Legal); err != nil {
+	if err := s.mayRecord(ctx, inc, kind); err != nil {
 		return err
 	}
+	r := s.responder()
 	return r.Record(ctx, id, r.Draft(kind, body))
+}
+
+// mayRecord refuses what a viewer, or somebody who takes no part, would put on
+// record.
+func (s *session) mayRecord(ctx context.Context, inc *incident.Incident, what string) error {
+	return s.responder().May(ctx, inc, "G1", what, approval.Responder, approval.Approver, approval.Legal)
 }
 
 // affected returns the model of an incident to act on: the one named, or the

@@ -151,12 +151,18 @@ func (s *session) jitter() float64 {
 // receivers.
 const alertChannel = "alert_webhook"
 
-// alertPerson queues an alert that everybody gets who gets the worst ones.
+// alertPerson queues an alert about broken glass. Everybody gets it who gets
+// the worst ones.
 func (s *session) alertPerson(ctx context.Context, to, key, text string) error {
+	return s.alertPeople(ctx, "gates were gone past: for "+artifact.Quote(to), key, text)
+}
+
+// alertPeople queues an alert about what was done in an incident.
+func (s *session) alertPeople(ctx context.Context, title, key, text string) error {
 	now := s.Now()
 	payload, err := json.Marshal(notify.Alert{
 		Key: key, Group: "people", Status: notify.Firing, Severity: finding.Critical, Critical: true, Source: "weightwarden",
-		Title: "gates were gone past: for " + artifact.Quote(to), Text: text, At: now, Host: s.host(),
+		Title: title, Text: text, At: now, Host: s.host(),
 	})
 	if err != nil {
 		return fmt.Errorf("encode alert: %w", err)
