@@ -54,7 +54,7 @@ func TestWalk(t *testing.T) {
 		"function":       {v2 + i(3|1<<10) + i(253) + list("x", i(251)) + symbol("x"), nil},
 		"byte_code":      {v2 + i(21) + i(1) + i(13) + i(1) + i(7) + i(3) + i(6) + null + i(1) + chars("f") + i(254) + i(0xfe) + i(243) + i(0) + i(13) + i(13) + i(0), nil},
 		"promise":        {v2 + promise(i(252)), []int64{14}},
-		"evaluated":      {v2 + promise(i(13) + i(1) + i(7)), nil},
+		"evaluated":      {v2 + promise(i(13)+i(1)+i(7)), nil},
 		"deep_in_a_list": {v2 + i(19) + i(2) + null + list("x", promise(i(252))), []int64{14 + 4 + 4 + 4 + 4 + 4 + 4 + 4 + 1}},
 	} {
 		r, err := walk(tt.data)
