@@ -11,6 +11,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/format/pickle"
 	"github.com/weightwarden/weightwarden/internal/format/torch"
+	"github.com/weightwarden/weightwarden/internal/format/xgboost"
 )
 
 // kind is one row of the table.
@@ -61,6 +62,7 @@ var kinds = []kind{
 	{format: artifact.SavedModel, weak: true, match: isSavedModel},
 	{format: artifact.MetaGraph, weak: true, match: isMetaGraph},
 	{format: artifact.GraphDef, weak: true, match: isGraphDef},
+	{format: artifact.XGBoost, weak: true, match: func(p *probe) bool { return xgboost.Looks(p.head) }},
 	{format: artifact.Zlib, weak: true, match: isZlib},
 	{format: artifact.LZMA, weak: true, match: isLZMA},
 	{format: artifact.Bytecode, weak: true, match: isBytecode},
