@@ -229,7 +229,7 @@ func TestRulesCatchTheirCases(t *testing.T) {
 	for _, a := range slices.Concat(pickleAttacks(), archiveAttacks(), repositoryCases()) {
 		tested[a.number] = true
 	}
-	for n := 1; n <= 90; n++ {
+	for n := 1; n <= 58; n++ {
 		claimed := slices.ContainsFunc(catalog.Infos(), func(i detectInfo) bool {
 			return slices.ContainsFunc(i.Rules, func(r detectRule) bool { return slices.Contains(r.Cases, n) })
 		})

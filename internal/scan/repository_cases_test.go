@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weightwarden/weightwarden/internal/detect/catalog"
 	"github.com/weightwarden/weightwarden/internal/finding"
 )
 
@@ -271,5 +272,19 @@ func TestBenignRepository(t *testing.T) {
 				t.Errorf("verdict is %s: %+v", verdict, found)
 			}
 		})
+	}
+}
+
+// TestRepositoryRulesCatchTheirCases wants a rule that claims each of these
+// public attacks, and an attack that shows it.
+func TestRepositoryRulesCatchTheirCases(t *testing.T) {
+	for _, n := range []int{59, 60, 61, 62, 63, 64, 65, 66, 67, 75, 76, 79, 80, 81, 83, 84, 85, 86, 87, 88, 90} {
+		claimed := slices.ContainsFunc(catalog.Infos(), func(i detectInfo) bool {
+			return slices.ContainsFunc(i.Rules, func(r detectRule) bool { return slices.Contains(r.Cases, n) })
+		})
+		shown := slices.ContainsFunc(repositoryCases(), func(a attack) bool { return a.number == n })
+		if !claimed || !shown {
+			t.Errorf("case %d: claimed by a rule: %t, shown here: %t", n, claimed, shown)
+		}
 	}
 }
