@@ -230,13 +230,13 @@ func (i *Incident) onStep(plan artifact.Digest, step string, do func(*PlanState,
 	})
 }
 
-// settle derives the state from what was observed of the plans: the plan that
-// ended last decides, whenever it was made.
+// settle derives the state from what was observed of the plans: of those that
+// still stand, the one that ended last decides, whenever it was made.
 func (i *Incident) settle() {
 	var last time.Time
 	for _, p := range i.Plans {
 		to, moves := reached[p.Action]
-		if moves && p.Finished() && !p.EndedAt.Before(last) {
+		if moves && p.Stands() && !p.EndedAt.Before(last) {
 			i.State, last = to, p.EndedAt
 		}
 	}
@@ -248,11 +248,11 @@ func (i *Incident) settle() {
 // reached is the state after a finished plan of the action.
 var reached = map[action.Name]State{action.Isolate: Contained, action.Rollback: Recovered}
 
-// MovedAt returns when the finished plan of the action that ended last ended,
-// or the zero time.
+// MovedAt returns when the plan of the action that ended last, and still
+// stands, ended, or the zero time.
 func (i *Incident) MovedAt(a action.Name) (at time.Time) {
 	for _, p := range i.Plans {
-		if p.Action == a && p.Finished() && p.EndedAt.After(at) {
+		if p.Action == a && p.Stands() && p.EndedAt.After(at) {
 			at = p.EndedAt
 		}
 	}

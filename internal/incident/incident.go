@@ -289,6 +289,19 @@ func (p *PlanState) Finished() bool {
 	return len(p.Steps) > 0 && !slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status != StepDone })
 }
 
+// Stands reports whether the plan was finished, and what it did to what is
+// served was not taken back since: its last step that changes more than the
+// host's record. With the denial of a digest taken back, a model is isolated
+// all the same.
+func (p *PlanState) Stands() bool {
+	for _, s := range slices.Backward(p.Steps) {
+		if s.Driver != action.RecordDriver {
+			return !p.EndedAt.IsZero() && s.Status == StepDone
+		}
+	}
+	return p.Finished()
+}
+
 // Unfinished reports whether the plan was started, and neither finished nor
 // taken back.
 func (p *PlanState) Unfinished() bool {

@@ -31,6 +31,7 @@ var kinds = []kind{
 	{format: artifact.GGML, match: magic("lmgg", "fmgg", "tjgg", "algg", "nsgg")},
 	{format: artifact.NumPy, match: magic("\x93NUMPY")},
 	{format: artifact.HDF5, match: isHDF5},
+	{format: artifact.RData, match: magic("RDX2\n", "RDX3\n", "RDB2\n", "RDB3\n", "RDA2\n", "RDA3\n", "X\n\x00\x00\x00\x02", "X\n\x00\x00\x00\x03", "B\n\x02\x00\x00\x00", "B\n\x03\x00\x00\x00")},
 	{format: artifact.TFLite, match: magicAt(4, "TFL3")},
 	{format: artifact.TensorRT, match: magic("ftrt", "ptrt")},
 	{format: artifact.SevenZip, match: magic("7z\xbc\xaf\x27\x1c")},
@@ -56,6 +57,10 @@ var kinds = []kind{
 	{format: artifact.NPZ, within: artifact.Zip, match: named(".npz")},
 
 	// From here on what has no signature, and names.
+	{format: artifact.ONNX, weak: true, match: isONNX},
+	{format: artifact.SavedModel, weak: true, match: isSavedModel},
+	{format: artifact.MetaGraph, weak: true, match: isMetaGraph},
+	{format: artifact.GraphDef, weak: true, match: isGraphDef},
 	{format: artifact.Zlib, weak: true, match: isZlib},
 	{format: artifact.LZMA, weak: true, match: isLZMA},
 	{format: artifact.Bytecode, weak: true, match: isBytecode},
@@ -69,6 +74,7 @@ var kinds = []kind{
 	{format: artifact.TensorIndex, weak: true, match: isTensorIndex},
 	{format: artifact.JSON, weak: true, match: isJSON},
 	{format: artifact.Text, weak: true, match: isText},
+	{format: artifact.ExternalData, weak: true, match: isExternalData},
 }
 
 func magic(prefixes ...string) func(*probe) bool { return magicAt(0, prefixes...) }

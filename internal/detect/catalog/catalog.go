@@ -12,13 +12,17 @@ import (
 	"github.com/weightwarden/weightwarden/internal/detect/keras"
 	"github.com/weightwarden/weightwarden/internal/detect/native"
 	"github.com/weightwarden/weightwarden/internal/detect/numpy"
+	"github.com/weightwarden/weightwarden/internal/detect/onnx"
 	"github.com/weightwarden/weightwarden/internal/detect/pickle"
+	"github.com/weightwarden/weightwarden/internal/detect/rdata"
 	"github.com/weightwarden/weightwarden/internal/detect/repository"
 	"github.com/weightwarden/weightwarden/internal/detect/safetensors"
 	"github.com/weightwarden/weightwarden/internal/detect/sevenzip"
 	"github.com/weightwarden/weightwarden/internal/detect/skops"
 	"github.com/weightwarden/weightwarden/internal/detect/tar"
 	"github.com/weightwarden/weightwarden/internal/detect/template"
+	"github.com/weightwarden/weightwarden/internal/detect/tensorflow"
+	"github.com/weightwarden/weightwarden/internal/detect/tensorrt"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
 	"github.com/weightwarden/weightwarden/internal/detect/torch"
 	"github.com/weightwarden/weightwarden/internal/detect/xml"
@@ -33,6 +37,7 @@ func All() []detect.Detector {
 		tar.New(),
 		compressed.New(),
 		sevenzip.New(),
+		rdata.New(),
 		numpy.New(),
 		torch.New(),
 		code.New(),
@@ -45,6 +50,9 @@ func All() []detect.Detector {
 		xml.New(),
 		safetensors.New(),
 		gguf.New(),
+		onnx.New(),
+		tensorflow.New(),
+		tensorrt.New(),
 		text.New(),
 	}
 }
