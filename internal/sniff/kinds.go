@@ -70,7 +70,7 @@ var kinds = []kind{
 	{format: artifact.Template, weak: true, match: isTextNamed(".jinja", ".jinja2", ".j2")},
 	{format: artifact.Template, weak: true, match: isTemplate},
 	{format: artifact.XML, weak: true, match: isXML},
-	{format: artifact.YAML, weak: true, match: isTextNamed(".yaml", ".yml")},
+	{format: artifact.YAML, weak: true, match: isYAML},
 	{format: artifact.TensorIndex, weak: true, match: isTensorIndex},
 	{format: artifact.JSON, weak: true, match: isJSON},
 	{format: artifact.Text, weak: true, match: isText},
@@ -248,6 +248,12 @@ func isTemplate(p *probe) bool {
 
 func isXML(p *probe) bool {
 	return isText(p) && (magic("<?xml", "<!DOCTYPE")(p) || named(".xml", ".pmml")(p))
+}
+
+// isYAML goes by the name, and by tags of Python, which nothing else has.
+func isYAML(p *probe) bool {
+	named := isTextNamed(".yaml", ".yml")(p) || path.Base(p.name) == "MLmodel" && isText(p)
+	return named || bytes.Contains(p.head, []byte("!!python/")) && isText(p)
 }
 
 func isJSON(p *probe) bool {
