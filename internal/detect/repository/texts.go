@@ -133,9 +133,6 @@ func (y yamlJudge) Twice(n yaml.Node) error {
 	return y.ctx.Err()
 }
 
-// Mapping implements [yaml.Handler].
-func (y yamlJudge) Mapping(yaml.Node, map[string]string) error { return y.ctx.Err() }
-
 // Value implements [yaml.Handler].
 func (y yamlJudge) Value(n yaml.Node) error {
 	switch {
