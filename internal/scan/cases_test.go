@@ -216,7 +216,7 @@ func judged(t *testing.T, a attack) (finding.Verdict, []finding.Finding) {
 
 // TestAttacks writes each public attack and wants its verdict and its rule.
 func TestAttacks(t *testing.T) {
-	for _, a := range slices.Concat(pickleAttacks(), archiveAttacks(), tensorAttacks()) {
+	for _, a := range slices.Concat(pickleAttacks(), archiveAttacks(), tensorAttacks(), repositoryCases()) {
 		t.Run(fmt.Sprintf("%02d_%s", a.number, a.name), func(t *testing.T) {
 			verdict, found := judged(t, a)
 			if verdict != a.verdict {
@@ -241,10 +241,10 @@ func TestAttacks(t *testing.T) {
 // claims a case in it has an attack of that case here.
 func TestRulesCatchTheirCases(t *testing.T) {
 	tested := map[int]bool{}
-	for _, a := range slices.Concat(pickleAttacks(), archiveAttacks(), tensorAttacks()) {
+	for _, a := range slices.Concat(pickleAttacks(), archiveAttacks(), tensorAttacks(), repositoryCases()) {
 		tested[a.number] = true
 	}
-	for n := 1; n <= 58; n++ {
+	for n := 1; n <= 90; n++ {
 		claimed := slices.ContainsFunc(catalog.Infos(), func(i detectInfo) bool {
 			return slices.ContainsFunc(i.Rules, func(r detectRule) bool { return slices.Contains(r.Cases, n) })
 		})
