@@ -11,13 +11,7 @@ import (
 
 	"github.com/ulikunitz/xz/lzma"
 
-	"github.com/weightwarden/weightwarden/internal/detect"
 	"github.com/weightwarden/weightwarden/internal/finding"
-)
-
-type (
-	detectInfo = detect.Info
-	detectRule = detect.Rule
 )
 
 // part is one entry of a zip that the test writes itself, with whatever the
