@@ -7,6 +7,7 @@ package action
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
@@ -21,6 +22,17 @@ const (
 	Rollback Name = "rollback"
 	Undo     Name = "undo"
 )
+
+// What is decided without steps of its own, and approved like a plan.
+const (
+	Waive  Name = "waive"
+	Close  Name = "close"
+	People Name = "people"
+)
+
+// RecordDriver names the executor of steps that change the host's record of
+// trust, and nothing that is served.
+const RecordDriver = "record"
 
 // Step is one change of the world, small enough to be observed.
 type Step struct {
@@ -129,6 +141,22 @@ type Executor interface {
 	Observe(ctx context.Context, s Step) (Observation, error)
 }
 
+// ErrMayPass is wrapped by errors that may be gone when the same is tried again
+// a little later: a server that restarts, a conflict between two writers.
+var ErrMayPass = errors.New("this may pass")
+
+// MayPass reports whether it is worth trying again after err: it wraps
+// [ErrMayPass], or it is a time-out.
+func MayPass(err error) bool {
+	if timeout, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err); ok && timeout.Timeout() {
+		return true
+	}
+	return errors.Is(err, ErrMayPass)
+}
+
 // Escalator is implemented by drivers that know who owns what a step changes.
 type Escalator interface {
 	// Escalate returns the step that does one owner further up what s did,
@@ -149,6 +177,13 @@ type Request struct {
 	// and exactly the files of it to put in place.
 	Source string
 	Files  []artifact.File
+	// Version is the name of that version, and Installed the root digest of
+	// Files: what a workload is told to serve, and what it must be seen to.
+	Version   string
+	Installed artifact.Digest
+	// Done are the steps of the incident that are done and not taken back, in
+	// the order in which they were done.
+	Done []Step
 }
 
 // Draft is a driver's part of a plan.

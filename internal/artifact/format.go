@@ -76,6 +76,8 @@ var extensions = map[string][]Format{
 	".hdf5":        {HDF5},
 	".npy":         {NumPy},
 	".npz":         {Zip},
+	".rds":         {RData, Gzip, Bzip2, XZ},
+	".rdata":       {RData, Gzip, Bzip2, XZ},
 	".keras":       {Zip, HDF5},
 	".zip":         {Zip},
 	".pkl":         {Pickle, TorchLegacy, Zip, Gzip, Bzip2, XZ, LZMA, LZ4, Zlib, ZFile},
