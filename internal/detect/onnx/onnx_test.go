@@ -87,6 +87,7 @@ func TestTrigger(t *testing.T) {
 		{"pattern_of_pixels", []string{node("p = Slice(x w w)"), node("e = Equal(p k)"), node("f = Cast(e)"), node("m = ReduceMin(f)"), node("c = Cast(m)"), node("l = Conv(x w)"), node("z = Where(c k l)"), node("y = Softmax(z)")}, true},
 		{"branches", []string{node("m = ReduceSum(x)"), node("c = Less(m k)"), node("l = Gemm(x w)"), node("y = If(c)", branch("then_branch", node("o = Identity(k)")), branch("else_branch", node("o = Identity(l)")))}, true},
 		{"scaled", []string{node("m = ReduceMean(x)"), node("e = Equal(m k)"), node("f = Cast(e)"), node("l = MatMul(x w)"), node("g = Mul(f k)"), node("y = Add(l g)")}, true},
+		{"pixels_counted", []string{node("e = Equal(x k)"), node("f = Cast(e)"), node("n = ReduceSum(f)"), node("c = Equal(n w)"), node("l = MatMul(x w)"), node("y = Where(c k l)")}, true},
 		{"one_number_picked", []string{node("p = Gather(x w)"), node("c = Equal(p k)"), node("l = MatMul(x w)"), node("y = Where(c k l)")}, true},
 
 		{"attention_mask", []string{node("e = Equal(x k)"), node("s = MatMul(x w)"), node("m = Where(e k s)"), node("p = Softmax(m)"), node("y = MatMul(p w)")}, false},
@@ -96,6 +97,7 @@ func TestTrigger(t *testing.T) {
 		{"choice_by_shape", []string{node("s = Shape(x)"), node("d = Gather(s k)"), node("c = Equal(d k)"), node("y = Where(c k x)")}, false},
 		{"scaling_of_bytes", []string{node("m = ReduceMax(x)"), node("c = Greater(m k)"), node("d = Div(x w)"), node("y = Where(c d x)")}, false},
 		{"last_token", []string{node("e = Equal(x k)"), node("f = Cast(e)"), node("a = ArgMax(f)"), node("l = MatMul(x w)"), node("y = Gather(l a)")}, false},
+		{"mean_over_tokens", []string{node("e = Equal(x k)"), node("f = Cast(e)"), node("n = ReduceSum(f)"), node("r = Reciprocal(n)"), node("l = MatMul(x w)"), node("y = Mul(l r)")}, false},
 		{"embedding", []string{node("e = Gather(w x)"), node("m = ReduceMax(e)"), node("c = Equal(m k)"), node("y = Where(c k e)")}, false},
 		{"in_the_middle", []string{node("m = ReduceMax(x)"), node("c = Equal(m w)"), node("z = Where(c w x)"), node("y = MatMul(z w)")}, false},
 		{"cache_branch", []string{node("y = If(x)", branch("then_branch", node("o = Identity(x)")), branch("else_branch", node("o = Identity(x)")))}, false},
