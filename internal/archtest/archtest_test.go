@@ -103,6 +103,8 @@ var rows = []row{
 	{"internal/store", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox", "modernc.org/sqlite"},
 	{"internal/store/storetest", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox internal/store", "github.com/google/go-cmp"},
 	{"internal/signer", "internal/approval internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
+	// asks for time stamps, and verifies them
+	{"internal/stamp", "internal/artifact internal/fault", "github.com/digitorus/timestamp github.com/sigstore/timestamp-authority/v2"},
 	{"internal/vault", "internal/artifact internal/evidence internal/fault internal/fsop", ""},
 	{"internal/collect", "internal/artifact internal/fault", ""},
 	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
@@ -111,7 +113,7 @@ var rows = []row{
 	{"internal/notify/...", "internal/fault internal/message", ""},
 
 	// processes
-	{"internal/agent", "internal/artifact internal/check internal/fault internal/finding internal/indicator internal/outbox", ""},
+	{"internal/agent", "internal/artifact internal/check internal/clock internal/fault internal/finding internal/indicator internal/outbox", ""},
 
 	// surface: the command line sees everything; nothing sees it but main
 	{"internal/config", "internal/approval internal/artifact internal/drift internal/fault internal/finding internal/pyenv", "go.yaml.in/yaml/v4"},

@@ -19,6 +19,9 @@ SIGTERM or SIGINT, and stops at once. What is new is sent to alert_webhook as
 until it is delivered, over restarts too, and the same finding is not sent
 twice while it lasts.
 
+So are the alarms of the deadlines of incidents, at 50, 80, 95 and 100 percent
+of their time: what came due while nobody watched is sent late and says so.
+
 With -o json the outcome of every cycle is one line on standard output.`
 
 func newWatch(g *globals) *cobra.Command {
@@ -39,6 +42,10 @@ func runWatch(ctx context.Context, g *globals) error {
 		if err != nil {
 			return err
 		}
+		clocks, err := clockSet(s.conf)
+		if err != nil {
+			return err
+		}
 		a := &agent.Agent{
 			Checker: c, Memory: s.db.Documents(), Interval: s.conf.CheckInterval,
 			MinSeverity: max(s.conf.Alerts.MinSeverity, finding.Low), Log: g.log(),
@@ -53,6 +60,7 @@ func runWatch(ctx context.Context, g *globals) error {
 		var guards sync.WaitGroup
 		defer guards.Wait()
 		defer stop()
+		guards.Go(func() { s.deadlines(clocks, a.Delivery != nil).Run(ctx) })
 		c.Hashing.Guards = map[string]*manifest.Guard{}
 		for _, m := range s.conf.Models {
 			g := &manifest.Guard{}
