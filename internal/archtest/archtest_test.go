@@ -67,6 +67,7 @@ var rows = []row{
 	},
 
 	// the scanner: formats know bytes, detectors know formats
+	{"internal/format/yaml", "", "go.yaml.in/yaml/v4"},
 	{"internal/format/lzma", "", "github.com/ulikunitz/xz/lzma"},
 	{"internal/format/...", "internal/format/...", ""},
 	{"internal/sniff", "internal/artifact internal/format/...", ""},
@@ -111,12 +112,19 @@ var rows = []row{
 	{"internal/contain/...", "internal/action internal/artifact internal/fault internal/finding internal/fsop", ""},
 	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
 	{"internal/notify/...", "internal/fault internal/message", ""},
+	// connections to somebody else, under a policy
+	{"internal/egress", "internal/artifact", ""},
+	{"internal/notify", "internal/artifact internal/finding internal/indicator", ""},
+	{"internal/notify/catalog", "internal/notify/...", ""},
+	{"internal/notify/...", "internal/notify internal/egress internal/artifact internal/finding internal/indicator", ""},
 
 	// processes
 	{"internal/agent", "internal/artifact internal/check internal/clock internal/fault internal/finding internal/indicator internal/outbox", ""},
+	{"internal/agent", "internal/artifact internal/check internal/fault internal/finding internal/indicator internal/notify internal/outbox", ""},
 
 	// surface: the command line sees everything; nothing sees it but main
 	{"internal/config", "internal/approval internal/artifact internal/drift internal/fault internal/finding internal/pyenv", "go.yaml.in/yaml/v4"},
+	{"internal/config", "internal/artifact internal/drift internal/egress internal/fault internal/finding internal/notify internal/notify/catalog internal/pyenv", "go.yaml.in/yaml/v4"},
 	{"internal/cli", "internal/...", "github.com/spf13"},
 	{"cmd/weightwarden", "internal/cli", "golang.org/x/term"},
 

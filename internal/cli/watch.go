@@ -10,7 +10,6 @@ import (
 	"github.com/weightwarden/weightwarden/internal/check"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/manifest"
-	"github.com/weightwarden/weightwarden/internal/notify/webhook"
 )
 
 const watchLong = `Runs the check at once and then every check_interval_seconds, until it gets
@@ -50,9 +49,11 @@ func runWatch(ctx context.Context, g *globals) error {
 			Checker: c, Memory: s.db.Documents(), Interval: s.conf.CheckInterval,
 			MinSeverity: max(s.conf.Alerts.MinSeverity, finding.Low), Log: g.log(),
 		}
-		if s.conf.AlertWebhook != "" {
-			a.Delivery = agent.NewDelivery(s.db.Outbox(), webhook.Sender{}, s.conf.AlertWebhook, g.log())
+		to, err := g.receivers(s.conf)
+		if err != nil {
+			return err
 		}
+		a.Delivery, a.Host = agent.NewDelivery(s.db.Outbox(), to, g.log()), g.host()
 		if g.json() {
 			a.Report = func(r *check.Report) { _ = g.printLine(r) }
 		}

@@ -193,6 +193,9 @@ func archiveAttacks() []attack {
 		{56, "storage_too_short", "a.pt", torchFile(func(p []part) []part { p[0].data = torchPickle(9); return p }), sus, "WW-TORCH-002"},
 		{56, "view_outside", "a.pt", torchFile(func(p []part) []part { p[0].data = torchPickle(3); p[2].data = p[2].data[:12]; return p }), sus, "WW-TORCH-004"},
 		{56, "storage_missing", "a.pt", torchFile(func(p []part) []part { return append(p[:2], p[3]) }), sus, "WW-TORCH-001"},
+		{36, "payload_in_the_storages_of_a_legacy_tar", "a.pt", tarOf(file("sys_info", "\x80\x02}."), file("pickle", "\x80\x02}."), file("storages", "\x80\x02K\x01."+evil), file("tensors", "\x80\x02K\x00.")), mal, "WW-PICKLE-001"},
+		{58, "pickle_among_the_weights_of_pt2", "a.pt2", zipOf("", "", part{name: "m/archive_format", data: "pt2"}, part{name: "m/data/weights/weight_0", data: evil}), mal, "WW-SCAN-015"},
+		{58, "kernel_in_pt2", "a.pt2", zipOf("", "", part{name: "m/archive_format", data: "pt2"}, part{name: "m/data/aotinductor/model/k.cubin", data: "text"}), mal, "WW-TORCH-007"},
 		{58, "native_code_in_pt2", "a.pt2", zipOf("", "", part{name: "m/archive_format", data: "pt2"}, part{name: "m/data/aotinductor/model/x.so", data: "\x7fELF" + strings.Repeat("\x00", 80)}), mal, "WW-TORCH-007"},
 	}
 }
