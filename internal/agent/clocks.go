@@ -10,6 +10,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/clock"
 	"github.com/weightwarden/weightwarden/internal/finding"
+	"github.com/weightwarden/weightwarden/internal/notify"
 	"github.com/weightwarden/weightwarden/internal/outbox"
 )
 
@@ -26,7 +27,9 @@ type Clocks struct {
 	Outbox interface {
 		Add(ctx context.Context, item outbox.Item) (added bool, err error)
 	}
-	Log *slog.Logger
+	// Host is this host's name in alarms.
+	Host string
+	Log  *slog.Logger
 
 	logged map[string]bool // what was raised where there is no outbox
 }
@@ -78,14 +81,18 @@ func (c *Clocks) raise(ctx context.Context, b clock.Board, a clock.Alarm, now ti
 	// The due time belongs to the key: a fact that was corrected makes another
 	// deadline of the same clock.
 	key := fmt.Sprintf("clock/%s/%s/%s/%d", b.IncidentID, a.Key(), a.Due.UTC().Format(time.RFC3339), a.Percent)
-	alert := alarmText(b, a)
+	alert := alarmAlert(b, a, c.Host)
+	alert.Key = key
 	fresh := !c.logged[key]
 	if c.Outbox != nil {
 		payload, err := json.Marshal(alert)
 		if err != nil {
 			return err
 		}
-		fresh, err = c.Outbox.Add(ctx, outbox.Item{Key: key, Target: channel, Payload: payload, CreatedAt: now, NextAt: now})
+		fresh, err = c.Outbox.Add(ctx, outbox.Item{
+			Key: key, Target: channel, Group: alert.Group, Priority: priority(alert.Severity, alert.Critical),
+			Payload: payload, CreatedAt: now, NextAt: now,
+		})
 		if err != nil {
 			return err
 		}
@@ -98,13 +105,14 @@ func (c *Clocks) raise(ctx context.Context, b clock.Board, a clock.Alarm, now ti
 	return nil
 }
 
-// alarmText says what has to be done by when.
-func alarmText(b clock.Board, a clock.Alarm) Alert {
-	text := fmt.Sprintf("weightwarden: %s: %d %% of the time for %s has passed", b.IncidentID, a.Percent, a.Clock)
+// alarmAlert says what has to be done by when. Alarms of one deadline follow
+// each other; those of another do not wait for them.
+func alarmAlert(b clock.Board, a clock.Alarm, host string) notify.Alert {
+	title := fmt.Sprintf("weightwarden: %s: %d %% of the time for %s has passed", b.IncidentID, a.Percent, a.Clock)
 	if a.Percent >= 100 {
-		text = fmt.Sprintf("weightwarden: %s: %s is OVERDUE", b.IncidentID, a.Clock)
+		title = fmt.Sprintf("weightwarden: %s: %s is OVERDUE", b.IncidentID, a.Clock)
 	}
-	text += ", due " + a.Due.UTC().Format(time.RFC3339)
+	text := title + ", due " + a.Due.UTC().Format(time.RFC3339)
 	if c, ok := b.Clock(a.Clock); ok {
 		text += fmt.Sprintf("\n%s: %s\nnext: weightwarden incident message %s %s", artifact.Quote(c.To), c.Title, b.IncidentID, c.Template)
 	}
@@ -118,5 +126,8 @@ func alarmText(b clock.Board, a clock.Alarm) Alert {
 	case a.Percent >= 80:
 		severity = finding.High
 	}
-	return Alert{Text: text, Severity: severity}
+	return notify.Alert{
+		Group: "clock/" + b.IncidentID + "/" + a.Clock, Status: notify.Message, Severity: severity, Source: b.IncidentID,
+		Title: title, Text: text, At: b.At, Host: host,
+	}
 }

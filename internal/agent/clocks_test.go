@@ -14,19 +14,20 @@ import (
 	"github.com/weightwarden/weightwarden/internal/clock"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/incident"
+	"github.com/weightwarden/weightwarden/internal/notify"
 	"github.com/weightwarden/weightwarden/internal/outbox"
 )
 
-// box is an outbox that remembers every key, as all of them do.
-type box struct {
+// logbook is an outbox that remembers every key, as all of them do.
+type logbook struct {
 	keys  map[string]bool
-	got   []agent.Alert
+	got   []notify.Alert
 	at    []time.Duration
 	start time.Time
 	full  bool
 }
 
-func (b *box) Add(_ context.Context, item outbox.Item) (bool, error) {
+func (b *logbook) Add(_ context.Context, item outbox.Item) (bool, error) {
 	if b.full {
 		return false, errors.New("no space")
 	}
@@ -34,7 +35,7 @@ func (b *box) Add(_ context.Context, item outbox.Item) (bool, error) {
 		return false, nil
 	}
 	b.keys[item.Key] = true
-	var a agent.Alert
+	var a notify.Alert
 	if err := json.Unmarshal(item.Payload, &a); err != nil || item.Target != "alert_webhook" {
 		return false, err
 	}
@@ -45,7 +46,7 @@ func (b *box) Add(_ context.Context, item outbox.Item) (bool, error) {
 // desk is one incident that is detected at the start and watched in spells.
 type desk struct {
 	inc *incident.Incident
-	box *box
+	box *logbook
 }
 
 func newDesk() *desk {
@@ -55,7 +56,7 @@ func newDesk() *desk {
 			ID: "INC-20261123-AAAAAAAA", State: incident.Open, DetectedAt: now, OpenedAt: now, Models: []string{"m"},
 			Severity: finding.Critical, Facts: map[string]incident.StatedFact{},
 		},
-		box: &box{keys: map[string]bool{}, start: now},
+		box: &logbook{keys: map[string]bool{}, start: now},
 	}
 }
 

@@ -61,7 +61,7 @@ func runWatch(ctx context.Context, g *globals) error {
 		var guards sync.WaitGroup
 		defer guards.Wait()
 		defer stop()
-		guards.Go(func() { s.deadlines(clocks, a.Delivery != nil).Run(ctx) })
+		guards.Go(func() { s.deadlines(clocks, a.Delivery.Tells()).Run(ctx) })
 		c.Hashing.Guards = map[string]*manifest.Guard{}
 		for _, m := range s.conf.Models {
 			g := &manifest.Guard{}

@@ -17,7 +17,7 @@ import (
 func (s *session) deadlines(set clock.Set, told bool) *agent.Clocks {
 	c := &agent.Clocks{
 		Boards: func(ctx context.Context, now time.Time) ([]clock.Board, error) { return s.boards(ctx, set, now) },
-		Log:    s.log(),
+		Host:   s.host(), Log: s.log(),
 	}
 	if told {
 		c.Outbox = s.db.Outbox()
