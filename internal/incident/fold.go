@@ -137,6 +137,7 @@ var folds = map[string]func(*Incident, evidence.Entry) error{
 
 	KindCustody: with(foldCustody),
 	KindHold:    with(foldHold),
+	KindStamped: with(foldStamped),
 	KindScope:   with(foldScope),
 
 	KindPeople: with(foldPeople), KindRequested: with(foldRequested), KindApproval: with(foldApproval), KindBreakGlass: with(foldBreakGlass),
