@@ -21,6 +21,9 @@ twice while it lasts.
 Models are isolated without a person only where a policy under auto_contain: in
 the configuration says so; see docs/people.md.
 
+So are the alarms of the deadlines of incidents, at 50, 80, 95 and 100 percent
+of their time: what came due while nobody watched is sent late and says so.
+
 With -o json the outcome of every cycle is one line on standard output.`
 
 func newWatch(g *globals) *cobra.Command {
@@ -38,6 +41,10 @@ func runWatch(ctx context.Context, g *globals) error {
 			return err
 		}
 		c, err := s.checker(ctx)
+		if err != nil {
+			return err
+		}
+		clocks, err := clockSet(s.conf)
 		if err != nil {
 			return err
 		}
@@ -60,6 +67,7 @@ func runWatch(ctx context.Context, g *globals) error {
 		var guards sync.WaitGroup
 		defer guards.Wait()
 		defer stop()
+		guards.Go(func() { s.deadlines(clocks, a.Delivery.Tells()).Run(ctx) })
 		c.Hashing.Guards = map[string]*manifest.Guard{}
 		for _, m := range s.conf.Models {
 			g := &manifest.Guard{}
