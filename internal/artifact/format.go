@@ -14,19 +14,24 @@ const (
 	Unknown Format = "unknown"
 	Empty   Format = "empty"
 
-	Pickle      Format = "pickle"
-	TorchLegacy Format = "torch legacy"
-	NumPy       Format = "numpy"
-	Safetensors Format = "safetensors"
-	GGUF        Format = "gguf"
-	GGML        Format = "ggml"
-	HDF5        Format = "hdf5"
-	ONNX        Format = "onnx"
-	SavedModel  Format = "tensorflow savedmodel"
-	GraphDef    Format = "tensorflow graphdef"
-	TFLite      Format = "tflite"
-	TensorRT    Format = "tensorrt plan"
-	XGBoost     Format = "xgboost binary"
+	Pickle       Format = "pickle"
+	TorchLegacy  Format = "torch legacy"
+	NumPy        Format = "numpy"
+	Safetensors  Format = "safetensors"
+	GGUF         Format = "gguf"
+	GGML         Format = "ggml"
+	HDF5         Format = "hdf5"
+	ONNX         Format = "onnx"
+	SavedModel   Format = "tensorflow savedmodel"
+	GraphDef     Format = "tensorflow graphdef"
+	TFLite       Format = "tflite"
+	TensorRT     Format = "tensorrt plan"
+	XGBoost      Format = "xgboost binary"
+	ExternalData Format = "onnx external data"
+	TensorIndex  Format = "tensor index"
+	RData        Format = "r serialization"
+	MetaGraph    Format = "tensorflow metagraph"
+	Checkpoint   Format = "tensorflow checkpoint index"
 
 	Zip      Format = "zip"
 	Tar      Format = "tar"
@@ -69,6 +74,8 @@ var extensions = map[string][]Format{
 	".hdf5":        {HDF5},
 	".npy":         {NumPy},
 	".npz":         {Zip},
+	".rds":         {RData, Gzip, Bzip2, XZ},
+	".rdata":       {RData, Gzip, Bzip2, XZ},
 	".keras":       {Zip, HDF5},
 	".zip":         {Zip},
 	".pkl":         {Pickle, TorchLegacy, Zip, Gzip, Bzip2, XZ, LZMA, LZ4, Zlib, ZFile},
@@ -80,7 +87,7 @@ var extensions = map[string][]Format{
 	".onnx":        {ONNX},
 	".tflite":      {TFLite},
 	".tar":         {Tar},
-	".json":        {JSON, Text},
+	".json":        {JSON, Text, TensorIndex},
 	".txt":         {Text, JSON},
 	".md":          {Text},
 	".yaml":        {YAML, Text},

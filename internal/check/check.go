@@ -124,7 +124,7 @@ func (c *Checker) Run(ctx context.Context, only []string) (*Report, error) {
 		return nil, err
 	}
 	for _, t := range targets {
-		m, found := c.model(ctx, state, t)
+		m, found, _ := c.model(ctx, state, t, glance{})
 		r.Models = append(r.Models, m)
 		r.Indicators = append(r.Indicators, found...)
 		r.Indicators = append(r.Indicators, c.behaviour(ctx, t)...)
@@ -197,14 +197,14 @@ func (r *Report) Outcome(failOn finding.Severity) (found, untrusted, incomplete 
 
 // model checks one model. Its trouble is in the indicators. Without a record to
 // rely on no baseline is taken, and nothing is called clean.
-func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Model, []indicator.Indicator) {
+func (c *Checker) model(ctx context.Context, state *trust.State, t Target, g glance) (Model, []indicator.Indicator, *manifest.Manifest) {
 	m := Model{ID: t.ID, Path: t.Path, Critical: t.Critical}
 	var base *baseline.Baseline
 	var baseErr error
 	if state != nil {
 		base, baseErr = c.Baselines.Load(ctx, state, t.ID)
 	}
-	o, err := c.observe(ctx, t.Model, base)
+	o, err := c.observe(ctx, t.Model, base, g)
 	if err != nil {
 		missing := fault.KindOf(err) == fault.NotFound
 		m.Verdict = Error
@@ -213,14 +213,14 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 			m.Verdict, typ = Tampered, indicator.ModelMissing
 		}
 		return m, []indicator.Indicator{indicator.New(typ, t.ID, c.Now(), err.Error(),
-			map[string]any{"model_id": t.ID, "path": t.Path}, t.Path)}
+			map[string]any{"model_id": t.ID, "path": t.Path}, t.Path)}, nil
 	}
 	now := o.now
 	m.Files, m.Bytes, m.Root, m.Layout = now.Regular(), now.Bytes(), now.Root().String(), o.layout
 	m.Method = o.sight.method
 	if state == nil {
 		m.Verdict = Error // the record that would say what it should be was altered
-		return m, baseline.Problems(t.ID, now, c.Now())
+		return m, baseline.Problems(t.ID, now, c.Now()), now
 	}
 	found := append(c.denied(state, t, now), c.deniedSigner(state, base, o)...)
 	switch err := baseErr; {
@@ -235,6 +235,8 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 			map[string]any{"model_id": t.ID}))
 		found = append(found, c.structure(o, false)...)
 		m.Verdict = verdict(found, Tampered)
+	case fault.KindOf(err) == fault.NotFound && g.noBaseline:
+		m.Verdict = verdict(found, Unverified) // the next whole look takes one
 	case fault.KindOf(err) == fault.NotFound:
 		var first []indicator.Indicator
 		m.Baseline, first = c.firstUse(ctx, state, o, len(found) > 0)
@@ -244,7 +246,7 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target) (Mode
 		found = append(found, indicator.New(indicator.CheckFailed, t.ID, c.Now(), err.Error(), map[string]any{"model_id": t.ID}))
 		m.Verdict = verdict(found, Error)
 	}
-	return m, found
+	return m, found, now
 }
 
 // verdict is the worst that the indicators say, or otherwise.

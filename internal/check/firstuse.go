@@ -64,7 +64,7 @@ func (c *Checker) TakeBaseline(ctx context.Context, m artifact.Model, who, reaso
 	if err != nil {
 		return nil, err
 	}
-	o, err := c.observe(ctx, m, nil)
+	o, err := c.observe(ctx, m, nil, glance{})
 	if err != nil {
 		return nil, err
 	}

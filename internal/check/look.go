@@ -41,7 +41,18 @@ const (
 	// ByBlocks means that every block was compared with its tag, but for
 	// files under a lease that proves that nobody wrote to them.
 	ByBlocks Method = "blocks"
+	// ByEvents means that only what may have changed since the last look was
+	// read; of the rest that look counts.
+	ByEvents Method = "events"
 )
+
+// glance says what need not be read. The zero value is a look at everything.
+type glance struct {
+	// known is that of [manifest.Options]; nil when everything is to be read.
+	known func(artifact.File) (artifact.File, bool)
+	// noBaseline keeps a look from taking one: what is half copied is no model.
+	noBaseline bool
+}
 
 // sight is what one look at a model saw.
 type sight struct {
@@ -57,7 +68,10 @@ type sight struct {
 // look observes the model: by blocks where there is a baseline with tags and
 // the last full look is young enough, else in full. The base may be nil. The
 // errors are those of [manifest.Take].
-func (c *Checker) look(ctx context.Context, l layout.Layout, model string, base *baseline.Baseline) (*sight, error) {
+func (c *Checker) look(ctx context.Context, l layout.Layout, model string, base *baseline.Baseline, g glance) (*sight, error) {
+	if g.known != nil {
+		return c.glance(ctx, l, model, base, g)
+	}
 	if base == nil || len(c.Hashing.Secret) == 0 {
 		return c.full(ctx, l, model, true)
 	}
@@ -135,6 +149,29 @@ func (c *Checker) locate(ctx context.Context, l layout.Layout, model string, bas
 		s.ranges, err = l.Locate(ctx, base.Manifest, tags, paths, c.options(model))
 	}
 	return err
+}
+
+// glance reads what is not known. Only where something differs are the tags of
+// blocks asked where.
+func (c *Checker) glance(ctx context.Context, l layout.Layout, model string, base *baseline.Baseline, g glance) (*sight, error) {
+	o := c.options(model)
+	o.Known = g.known
+	now, err := l.Take(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &sight{now: now, method: ByEvents}
+	if base == nil || len(c.Hashing.Secret) == 0 || len(manifest.Compare(base.Manifest, now)) == 0 {
+		return s, nil
+	}
+	tags, err := c.Baselines.Blocks(ctx, base, c.Hashing.Secret)
+	if err == nil {
+		err = c.locate(ctx, l, model, base, tags, s)
+	}
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		s.found = append(s.found, c.stored(model, err))
+	}
+	return s, ctx.Err()
 }
 
 // recordFull notes a full look that found nothing. What was found is never

@@ -221,16 +221,18 @@ func TestTamperedRange(t *testing.T) {
 	}
 }
 
-// Every way in which a model is tampered with is found, and named by what it
-// is. The list is exact: what else is reported would be noise.
-func TestTamperMatrix(t *testing.T) {
+// tamperCase is one way to tamper with a model, and all that is to be said of
+// it.
+type tamperCase struct {
+	name string
+	make func(*matrix)
+	do   func(*matrix)
+	want []string
+}
+
+func tamperCases() []tamperCase {
 	plain, signed, hub := (*matrix).plain, (*matrix).signed, (*matrix).hub
-	tests := []struct {
-		name string
-		make func(*matrix)
-		do   func(*matrix)
-		want []string
-	}{
+	return []tamperCase{
 		{"first_byte", plain, func(m *matrix) { m.flip("w.bin", 0) }, []string{"model_file_tampered w.bin"}},
 		{"middle_byte", plain, func(m *matrix) { m.flip("w.bin", matrixWeights/2) }, []string{"model_file_tampered w.bin"}},
 		{"last_byte", plain, func(m *matrix) { m.flip("w.bin", matrixWeights-1) }, []string{"model_file_tampered w.bin"}},
@@ -311,7 +313,12 @@ func TestTamperMatrix(t *testing.T) {
 		{"hub_ref_to_nothing", hub, func(m *matrix) { m.write("refs/main", strings.Repeat("a", 40)) }, []string{"model_file_tampered refs/main", "model_layout_invalid refs/main"}},
 		{"hub_file_added", hub, func(m *matrix) { m.write("snapshots/"+matrixCommit+"/evil.py", "x") }, []string{"unexpected_model_file snapshots/COMMIT/evil.py"}},
 	}
-	for _, tt := range tests {
+}
+
+// Every way in which a model is tampered with is found, and named by what it
+// is. The list is exact: what else is reported would be noise.
+func TestTamperMatrix(t *testing.T) {
+	for _, tt := range tamperCases() {
 		for _, method := range []check.Method{check.BySHA256, check.ByBlocks} {
 			t.Run(tt.name+"/"+string(method), func(t *testing.T) {
 				m := newMatrix(t)

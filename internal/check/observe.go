@@ -27,9 +27,9 @@ type observation struct {
 // observe takes the model as it is deployed, and compares it by blocks with
 // base where that will do; base may be nil. The errors are those of
 // [manifest.Take].
-func (c *Checker) observe(ctx context.Context, m artifact.Model, base *baseline.Baseline) (*observation, error) {
+func (c *Checker) observe(ctx context.Context, m artifact.Model, base *baseline.Baseline, g glance) (*observation, error) {
 	l := layout.Detect(m.Path)
-	s, err := c.look(ctx, l, m.ID, base)
+	s, err := c.look(ctx, l, m.ID, base, g)
 	if err != nil {
 		return nil, err
 	}

@@ -209,7 +209,7 @@ func (s *session) responder() *respond.Responder {
 		executors[d.Name()] = d
 	}
 	return &respond.Responder{
-		Ledger: s.ledger, Executors: executors, Actor: s.Actor, Now: s.Now, Journal: s.Journal,
+		Ledger: s.ledger, Executors: executors, Actor: s.Actor, Now: s.Now, Journal: s.Journal, Verify: s.stillGood,
 		Lock: func(name string) (func() error, error) {
 			dir := filepath.Join(s.dir, "locks")
 			if err := fsop.PrivateDir(dir); err != nil {

@@ -159,6 +159,8 @@ func TestFoldOfTheDeclaration(t *testing.T) {
 		Custody: []incident.CustodyAt{}, Scopes: map[string]incident.ScopeAt{},
 		Approved: []incident.ApprovedMessage{}, Sent: []incident.SentMessage{}, Acknowledged: []incident.AcknowledgedMessage{},
 		History: []incident.StatedFact{}, UpdatedAt: noon,
+		Requests: []incident.RequestAt{}, Approvals: []incident.ApprovalAt{}, BrokenGlass: []incident.BreakGlassAt{},
+		Reverts: []incident.RevertedAt{}, Automatic: []incident.AutomaticAt{}, ClockJumps: []incident.ClockJump{}, Asked: map[string]uint64{},
 	}
 	if d := cmp.Diff(want, i, cmp.Comparer(func(a, b artifact.Digest) bool { return a == b })); d != "" {
 		t.Error(d)
@@ -336,4 +338,24 @@ func FuzzFold(f *testing.F) {
 			t.Fatalf("cannot be shown: %v", err)
 		}
 	})
+}
+
+// What is done to what is served decides, not what is done to the host's
+// record beside it.
+func TestStateOfAPlanTakenBackInPart(t *testing.T) {
+	p := action.Plan{Action: action.Isolate, Model: "fraud", Steps: []action.Step{
+		{ID: "deny", Driver: action.RecordDriver}, {ID: "move", Driver: "directory"},
+	}}
+	undo := func(step string) action.Plan {
+		return action.Plan{Action: action.Undo, Model: "fraud", Steps: []action.Step{{ID: "undo-" + step, Undoes: incident.StepRef(p.Hash(), step)}}}
+	}
+	r := opened(t).add(incident.KindPlanned, p).carryOut(p, "deny", action.Done).carryOut(p, "move", action.Done)
+	r.add(incident.KindPlanned, undo("deny")).carryOut(undo("deny"), "undo-deny", action.Done)
+	if i := r.fold(); i.State != incident.Contained || i.MovedAt(action.Isolate).IsZero() {
+		t.Errorf("without the denial it is %s", i.State)
+	}
+	r.add(incident.KindPlanned, undo("move")).carryOut(undo("move"), "undo-move", action.Done)
+	if i := r.fold(); i.State != incident.Open {
+		t.Errorf("put back it is %s", i.State)
+	}
 }

@@ -27,6 +27,11 @@ const guardedSize = 64 << 10
 // A writer is held up while a lease stands. So a Guard is for a process that
 // stays, and runs [Guard.Run] meanwhile. Hold one Guard for each model.
 type Guard struct {
+	// Broken, when not nil, is told the path of a file that somebody opens for
+	// writing, or cuts off, while its lease stands: before anything is written.
+	// It must not call the Guard.
+	Broken func(path string)
+
 	mu    sync.Mutex
 	files map[fsop.ID]*held
 }
@@ -34,6 +39,7 @@ type Guard struct {
 // held is a file under lease.
 type held struct {
 	f      *os.File
+	path   string      // as in the manifest
 	info   fs.FileInfo // as it was after reading
 	digest artifact.Digest
 }
@@ -70,8 +76,21 @@ func (g *Guard) sweep() {
 	defer g.mu.Unlock()
 	for id, h := range g.files {
 		if !fsop.Leased(h.f) {
-			g.drop(id)
+			g.broke(id)
 		}
+	}
+}
+
+// Sweep gives back at once what writers wait for. The kernel sends SIGIO when
+// one begins to.
+func (g *Guard) Sweep() { g.sweep() }
+
+// broke lets the writer of a file go on.
+func (g *Guard) broke(id fsop.ID) {
+	path := g.files[id].path
+	g.drop(id)
+	if g.Broken != nil {
+		g.Broken(path)
 	}
 }
 
@@ -95,7 +114,11 @@ func (g *Guard) recall(path string, info fs.FileInfo) (seen artifact.File, ok bo
 	if !ok {
 		return seen, false
 	}
-	if !fsop.Leased(h.f) || !os.SameFile(h.info, info) || h.info.Size() != info.Size() {
+	if !fsop.Leased(h.f) {
+		g.broke(id)
+		return seen, false
+	}
+	if !os.SameFile(h.info, info) || h.info.Size() != info.Size() {
 		g.drop(id)
 		return seen, false
 	}
@@ -107,7 +130,7 @@ func (g *Guard) recall(path string, info fs.FileInfo) (seen artifact.File, ok bo
 
 // keep takes over f, whose lease was taken before it was read, and reports
 // whether it did.
-func (g *Guard) keep(f *os.File, info fs.FileInfo, digest artifact.Digest) bool {
+func (g *Guard) keep(f *os.File, path string, info fs.FileInfo, digest artifact.Digest) bool {
 	id, err := fsop.IdentityOf(info)
 	if g == nil || err != nil || info.Size() < guardedSize || !fsop.Leased(f) {
 		return false
@@ -123,7 +146,7 @@ func (g *Guard) keep(f *os.File, info fs.FileInfo, digest artifact.Digest) bool 
 	if len(g.files) >= guarded {
 		return false
 	}
-	g.files[id] = &held{f, info, digest}
+	g.files[id] = &held{f, path, info, digest}
 	return true
 }
 

@@ -51,13 +51,31 @@ func (o Options) workers(most int) int {
 
 // hashAll gives every regular file of m its digest.
 func hashAll(ctx context.Context, root *os.Root, m *Manifest, o Options) ([]Problem, error) {
+	if o.Known != nil {
+		o.Blocks = nil
+	}
 	jobs := regular(m)
 	if o.Blocks != nil {
 		o.Blocks.reset(len(jobs))
 	}
 	p := newPass(root, m, o)
 	defer p.meter.last()
+	if o.Known != nil {
+		jobs = slices.DeleteFunc(jobs, func(j job) bool { return p.known(&m.Files[j.at], o.Known) })
+	}
 	return p.hash(ctx, m, jobs, o.workers(4))
+}
+
+// known takes over what was read before.
+func (p *pass) known(f *artifact.File, look func(artifact.File) (artifact.File, bool)) bool {
+	seen, ok := look(*f)
+	if !ok || seen.Digest.IsZero() {
+		return false
+	}
+	*f = seen
+	p.meter.bytes(f.Size)
+	p.meter.file()
+	return true
 }
 
 // hash gives each job's file of m its digest. The biggest go first, so that no

@@ -186,7 +186,7 @@ func (o *opened) settled(n int64) (seen artifact.File, after fs.FileInfo, err er
 // be said beside the digest.
 func (o *opened) seen(f artifact.File, info fs.FileInfo) *Problem {
 	if o.leased {
-		o.kept = o.pass.guard.keep(o.f, info, f.Digest)
+		o.kept = o.pass.guard.keep(o.f, f.Path, info, f.Digest)
 	}
 	if o.writer == "" {
 		return nil

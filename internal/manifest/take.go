@@ -40,6 +40,11 @@ type Options struct {
 	// layouts in which a model is part of a tree; whoever sets it answers for
 	// what it leaves out. Problems of the walk stay, whatever it returns.
 	Select func([]artifact.File) []artifact.File
+	// Known, when not nil, is given each regular file as the walk found it, and
+	// returns it as it was read before where nothing has to be read again:
+	// whoever sets it answers for that. With Known, [Take] makes no Blocks;
+	// [Recheck] does not ask it.
+	Known func(artifact.File) (artifact.File, bool)
 	// Progress, when not nil, is called while files are hashed, about ten
 	// times a second at most and once at the end. Calls never overlap; a slow
 	// one holds up one worker.
@@ -129,6 +134,20 @@ func lookAtFile(path string, do func(*walker) error) error {
 	return do(&w)
 }
 
+// named lets the function see a single file under the name that it goes by.
+func named(f func(artifact.File) (artifact.File, bool), as string) func(artifact.File) (artifact.File, bool) {
+	if f == nil || as == "" {
+		return f
+	}
+	return func(file artifact.File) (artifact.File, bool) {
+		below := file.Path
+		file.Path = as
+		seen, ok := f(file)
+		seen.Path = below
+		return seen, ok
+	}
+}
+
 // renamed returns the manifest of a single file under another name; none
 // leaves it as it is.
 func (m *Manifest) renamed(name string) *Manifest {
@@ -152,6 +171,7 @@ func (m *Manifest) renamed(name string) *Manifest {
 // finish hashes what w found and puts everything in order.
 func finish(ctx context.Context, w *walker, o Options) (*Manifest, error) {
 	m := w.manifest(o.Select)
+	o.Known = named(o.Known, w.as)
 	problems, err := hashAll(ctx, w.root, m, o)
 	if err != nil {
 		return nil, fmt.Errorf("hash model: %w", err)

@@ -526,3 +526,37 @@ func refs(p action.Plan) (out []string) {
 	}
 	return out
 }
+
+// A version that was denied since the plan was made is not put in place by
+// continuing the plan.
+func TestResumedRollbackIsVerifiedAgain(t *testing.T) {
+	b := newBench(t)
+	if at, _ := b.crash(1, func() error { return b.Apply(t.Context(), plan(action.Rollback, "stage", "exchange")) }); at != "planned" {
+		t.Fatalf("stopped at %q", at)
+	}
+	b.Verify = func(_ context.Context, _ *incident.Incident, p action.Plan) (string, string, error) {
+		if p.Action != action.Rollback {
+			t.Errorf("asked about %s", p.Action)
+		}
+		return "it is on the deny-list", "take it back", nil
+	}
+	if _, err := b.Resume(t.Context(), id); fault.KindOf(err) != fault.Refused || fault.HintOf(err) != "take it back" {
+		t.Errorf("got %v", err)
+	}
+	if inc := b.load(); len(b.world.took) != 0 || len(inc.Refusals) != 1 || inc.Refusals[0].Gate != "G4" {
+		t.Errorf("executed %v, refused %v", b.world.took, inc.Refusals)
+	}
+	b.Verify = nil // another version
+	if err := b.Apply(t.Context(), plan(action.Rollback, "stage two", "exchange two")); err != nil || b.load().State != incident.Recovered {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Drivers have no clock: when something was seen is told by who looked.
+func TestObservationsHaveATime(t *testing.T) {
+	b := newBench(t)
+	b.apply(plan(action.Isolate, "a"))
+	if at := b.load().Plans[0].Steps[0].Observation.At; at.IsZero() {
+		t.Error("nobody knows when it was seen")
+	}
+}

@@ -31,6 +31,7 @@ var kinds = []kind{
 	{format: artifact.GGML, match: magic("lmgg", "fmgg", "tjgg", "algg", "nsgg")},
 	{format: artifact.NumPy, match: magic("\x93NUMPY")},
 	{format: artifact.HDF5, match: isHDF5},
+	{format: artifact.RData, match: magic("RDX2\n", "RDX3\n", "RDB2\n", "RDB3\n", "RDA2\n", "RDA3\n", "X\n\x00\x00\x00\x02", "X\n\x00\x00\x00\x03", "B\n\x02\x00\x00\x00", "B\n\x03\x00\x00\x00")},
 	{format: artifact.TFLite, match: magicAt(4, "TFL3")},
 	{format: artifact.TensorRT, match: magic("ftrt", "ptrt")},
 	{format: artifact.SevenZip, match: magic("7z\xbc\xaf\x27\x1c")},
@@ -56,6 +57,10 @@ var kinds = []kind{
 	{format: artifact.NPZ, within: artifact.Zip, match: named(".npz")},
 
 	// From here on what has no signature, and names.
+	{format: artifact.ONNX, weak: true, match: isONNX},
+	{format: artifact.SavedModel, weak: true, match: isSavedModel},
+	{format: artifact.MetaGraph, weak: true, match: isMetaGraph},
+	{format: artifact.GraphDef, weak: true, match: isGraphDef},
 	{format: artifact.Zlib, weak: true, match: isZlib},
 	{format: artifact.LZMA, weak: true, match: isLZMA},
 	{format: artifact.Bytecode, weak: true, match: isBytecode},
@@ -63,10 +68,13 @@ var kinds = []kind{
 	{format: artifact.Python, weak: true, match: isTextNamed(".py", ".pyw", ".pyi", ".pth")},
 	{format: artifact.Notebook, weak: true, match: isTextNamed(".ipynb")},
 	{format: artifact.Template, weak: true, match: isTextNamed(".jinja", ".jinja2", ".j2")},
+	{format: artifact.Template, weak: true, match: isTemplate},
 	{format: artifact.XML, weak: true, match: isXML},
 	{format: artifact.YAML, weak: true, match: isTextNamed(".yaml", ".yml")},
+	{format: artifact.TensorIndex, weak: true, match: isTensorIndex},
 	{format: artifact.JSON, weak: true, match: isJSON},
 	{format: artifact.Text, weak: true, match: isText},
+	{format: artifact.ExternalData, weak: true, match: isExternalData},
 }
 
 func magic(prefixes ...string) func(*probe) bool { return magicAt(0, prefixes...) }
@@ -115,7 +123,7 @@ func isBzip2(p *probe) bool {
 }
 
 func isNative(p *probe) bool {
-	if magic("\x7fELF", "\xfe\xed\xfa\xce", "\xfe\xed\xfa\xcf", "\xce\xfa\xed\xfe", "\xcf\xfa\xed\xfe", "\xca\xfe\xba\xbe", "\x00asm")(p) {
+	if magic("\x7fELF", "\xfe\xed\xfa\xce", "\xfe\xed\xfa\xcf", "\xce\xfa\xed\xfe", "\xcf\xfa\xed\xfe", "\xca\xfe\xba\xbe", "\x00asm", "dex\n03", "\x1bLua", "BC\xc0\xde")(p) {
 		return true
 	}
 	// Two letters alone begin many a text.
@@ -206,6 +214,11 @@ func isSafetensors(p *probe) bool {
 	return n >= 2 && n <= uint64(p.size-8)
 }
 
+// isTensorIndex knows the index of a model in several files by its name.
+func isTensorIndex(p *probe) bool {
+	return strings.HasSuffix(strings.ToLower(p.name), ".safetensors.index.json") && isText(p)
+}
+
 func isZlib(p *probe) bool {
 	return len(p.head) > 6 && p.head[0] == 0x78 && (int(p.head[0])<<8+int(p.head[1]))%31 == 0 && p.head[1]&0x20 == 0
 }
@@ -224,6 +237,13 @@ func isBytecode(p *probe) bool {
 
 func isScript(p *probe) bool {
 	return magic("#!")(p) || isTextNamed(".sh", ".bash", ".ps1", ".bat", ".cmd")(p)
+}
+
+// isTemplate knows a template of Jinja by how it begins: neither JSON nor any
+// other text begins so.
+func isTemplate(p *probe) bool {
+	body := bytes.TrimLeft(p.head, " \t\r\n")
+	return len(body) > 1 && body[0] == '{' && (body[1] == '%' || body[1] == '{' || body[1] == '#') && isText(p)
 }
 
 func isXML(p *probe) bool {

@@ -259,7 +259,7 @@ const maxCode = 8 << 20
 func (x *examiner) code(e *zip.Entry) error {
 	name := e.Central.Name
 	lower := strings.ToLower(name)
-	if slices.ContainsFunc([]string{".so", ".dll", ".dylib", ".cubin", ".o", ".hsaco"}, func(s string) bool { return strings.HasSuffix(lower, s) }) {
+	if slices.ContainsFunc([]string{".so", ".dll", ".dylib", ".pyd", ".cubin", ".fatbin", ".ptx", ".o", ".a", ".hsaco", ".spv"}, func(s string) bool { return strings.HasSuffix(lower, s) }) {
 		x.hit(ruleNative, e, "the member %.80q is native code", name)
 	}
 	if !x.layout.Code(name) {
