@@ -107,7 +107,7 @@ var rows = []row{
 	{"internal/notify/...", "internal/fault internal/message", ""},
 
 	// processes
-	{"internal/agent", "internal/artifact internal/check internal/fault internal/finding internal/indicator internal/outbox", ""},
+	{"internal/agent", "internal/artifact internal/check internal/evidence internal/fault internal/finding internal/indicator internal/outbox internal/trust internal/watch", ""},
 
 	// surface: the command line sees everything; nothing sees it but main
 	{"internal/config", "internal/artifact internal/drift internal/fault internal/finding internal/pyenv", "go.yaml.in/yaml/v4"},

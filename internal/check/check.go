@@ -95,6 +95,9 @@ type Model struct {
 	Baseline *BaselineInfo `json:"baseline"`
 	// Layout is nil when the model could not be looked at.
 	Layout *layout.Report `json:"layout"`
+	// Look counts the looks at a model of one [Live]: of two reports that
+	// cross, the one with the higher number is the later.
+	Look uint64 `json:"-"`
 }
 
 // BaselineInfo is what the model was compared with.

@@ -57,7 +57,8 @@ type seen struct {
 	now *manifest.Manifest
 	// read says when the bytes of each regular file were last read, in the
 	// order of now.Files.
-	read []time.Time
+	read  []time.Time
+	looks uint64
 }
 
 // past is what a look at outputs or packages said, and when.
@@ -260,6 +261,8 @@ func (l *Live) look(ctx context.Context, state *trust.State, s *seen, sc scope) 
 		g.known = s.knownTo(sc, believed)
 	}
 	m, found, now := l.Checker.model(ctx, state, s.target, g)
+	s.looks++
+	m.Look = s.looks
 	r := &Report{CheckTime: began.UTC(), Models: []Model{m}, Indicators: found}
 	r.summarise()
 	if ctx.Err() == nil { // else it was half a look, and what was seen before stays
@@ -360,30 +363,59 @@ type Volume struct {
 }
 
 // Stalest returns the file above Small that was not read for the longest time,
-// ok only when there is one, and how much there is.
+// ok only when there is one, and how much there is. A model that is being
+// looked at is left out.
 func (l *Live) Stalest() (worst Stalest, volume Volume, ok bool) {
 	for _, t := range l.Targets {
 		s := l.model(t.ID)
-		s.mu.Lock()
+		if !s.mu.TryLock() {
+			continue
+		}
 		if s.now != nil {
-			for i, f := range s.now.Files {
-				if f.Kind != artifact.Regular {
-					continue
-				}
-				volume.Files++
-				if f.Size <= l.Small {
-					volume.Small += f.Size
-					continue
-				}
-				volume.Large += f.Size
+			s.volume(l.Small, &volume, func(i int, f *artifact.File) {
 				if at := s.read[i]; !ok || at.Before(worst.Read) {
 					worst, ok = Stalest{t.ID, f.Path, f.Size, at}, true
 				}
-			}
+			})
 		}
 		s.mu.Unlock()
 	}
 	return worst, volume, ok
+}
+
+// Survey says how much there is to read, without reading it. What cannot be
+// looked at counts nothing here, and says so in the first cycle.
+func (l *Live) Survey(ctx context.Context) (v Volume, err error) {
+	for _, t := range l.Targets {
+		o := manifest.Options{Known: func(f artifact.File) (artifact.File, bool) {
+			f.Digest = artifact.SHA256Of(nil)
+			return f, true
+		}}
+		now, err := layout.Detect(t.Path).Take(ctx, o)
+		if ctx.Err() != nil {
+			return v, ctx.Err()
+		}
+		if err == nil {
+			(&seen{now: now}).volume(l.Small, &v, func(int, *artifact.File) {})
+		}
+	}
+	return v, nil
+}
+
+// volume adds up what there is to read, and shows the large files.
+func (s *seen) volume(small int64, v *Volume, large func(int, *artifact.File)) {
+	for i := range s.now.Files {
+		switch f := &s.now.Files[i]; {
+		case f.Kind != artifact.Regular:
+		case f.Size <= small:
+			v.Files++
+			v.Small += f.Size
+		default:
+			v.Files++
+			v.Large += f.Size
+			large(i, f)
+		}
+	}
 }
 
 // Unsettled returns the files of a model that could not be relied on when they

@@ -139,4 +139,3 @@ func TestFeasible(t *testing.T) {
 		})
 	}
 }
-

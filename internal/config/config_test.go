@@ -72,6 +72,7 @@ func TestGuideFileLoads(t *testing.T) {
 		},
 		BaselineDependencies: map[string]string{"numpy": "1.26.4", "torch": "2.2.0+cu121"},
 		DriftThreshold:       0.2, Alerts: config.Alerts{MinSeverity: finding.Medium}, Hashing: config.Hashing{FullAge: config.DefaultFullHashAge},
+		Watch: config.Watch{FullPassAge: config.DefaultFullHashAge, Poll: config.DefaultPoll},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -111,6 +112,7 @@ trust: {require_signed: true, public_keys: [k.pub], certificate_chains: [/c.pem]
 python: {environments: [venv]}
 alerts: {min_severity: critical}
 hashing: {workers: 3, rate: 5242880, full_hash_age: 90m}
+watch: {full_pass_age: 6h, poll_interval: 5s, drift_interval: 10m, python_interval: 2h, declare: critical}
 secrets_to_rotate: [HF_TOKEN, registry/push]
 templates: t.yaml
 `
