@@ -133,6 +133,10 @@ templates: t.yaml
 		Trust:  config.Trust{RequireSigned: true, PublicKeys: []string{"/etc/ww/k.pub"}, CertificateChains: []string{"/c.pem"}, TrustedRoot: "/etc/ww/r.json", Identities: []config.Identity{{Name: "a@b", Issuer: "https://c"}}},
 		Python: pyenv.Config{Environments: []string{"/etc/ww/venv"}},
 		Alerts: config.Alerts{MinSeverity: finding.Critical}, Hashing: config.Hashing{Workers: 3, Rate: 5 << 20, FullAge: 90 * time.Minute},
+		Watch: config.Watch{
+			FullPassAge: 6 * time.Hour, Poll: 5 * time.Second, DriftEvery: 10 * time.Minute, PackagesEvery: 2 * time.Hour,
+			Declare: finding.Critical,
+		},
 		Secrets: []string{"HF_TOKEN", "registry/push"}, Templates: "/etc/ww/t.yaml",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
