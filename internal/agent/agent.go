@@ -41,6 +41,9 @@ type Agent struct {
 	// Report, where set, is told the outcome of every cycle, and of every look
 	// between cycles that found something. Calls do not overlap.
 	Report func(*check.Report)
+	// Changed, where set, is told what a look changed about what is known, before
+	// any of it is delivered. Calls do not overlap.
+	Changed func(Change)
 	// Eyes, where set, look between cycles.
 	Eyes *Eyes
 	// Record, where set, keeps every verdict.

@@ -150,6 +150,9 @@ func (a *Agent) alert(ctx context.Context, report *check.Report, l look) error {
 	a.witness(before, report)
 	now, change := before.update(report, l)
 	a.say(change)
+	if a.Changed != nil && len(change.New)+len(change.Updated)+len(change.Resolved) > 0 {
+		a.Changed(change)
+	}
 	change = change.from(a.MinSeverity)
 	if now.Pending, err = a.compose(change); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -57,8 +58,10 @@ type seen struct {
 	now *manifest.Manifest
 	// read says when the bytes of each regular file were last read, in the
 	// order of now.Files.
-	read  []time.Time
-	looks uint64
+	read []time.Time
+	// ranges are the bytes that differed, of files that did.
+	ranges map[string][]manifest.Range
+	looks  uint64
 }
 
 // past is what a look at outputs or packages said, and when.
@@ -258,15 +261,16 @@ func (l *Live) look(ctx context.Context, state *trust.State, s *seen, sc scope) 
 	var believed map[string]bool // nil when everything was read
 	if s.now != nil && (!sc.whole || len(sc.ahead) > 0) {
 		believed = map[string]bool{}
-		g.known = s.knownTo(sc, believed)
+		g.known, g.ranges = s.knownTo(sc, believed), maps.Clone(s.ranges)
+		maps.DeleteFunc(g.ranges, func(path string, _ []manifest.Range) bool { _, again := sc.ahead[path]; return again })
 	}
-	m, found, now := l.Checker.model(ctx, state, s.target, g)
+	m, found, saw := l.Checker.model(ctx, state, s.target, g)
 	s.looks++
 	m.Look = s.looks
 	r := &Report{CheckTime: began.UTC(), Models: []Model{m}, Indicators: found}
 	r.summarise()
 	if ctx.Err() == nil { // else it was half a look, and what was seen before stays
-		s.remember(now, believed, began, m.Baseline == nil)
+		s.remember(saw, believed, began, m.Baseline == nil)
 	}
 	return r
 }
@@ -289,11 +293,12 @@ func (s *seen) knownTo(sc scope, believed map[string]bool) func(artifact.File) (
 
 // remember keeps what was seen. Without a baseline nothing is, so that the next
 // cycle looks at everything and takes one.
-func (s *seen) remember(now *manifest.Manifest, believed map[string]bool, began time.Time, nothing bool) {
-	if now == nil || nothing {
-		s.now, s.read = nil, nil
+func (s *seen) remember(saw *sight, believed map[string]bool, began time.Time, nothing bool) {
+	if saw == nil || nothing {
+		s.now, s.read, s.ranges = nil, nil, nil
 		return
 	}
+	now := saw.now
 	read, before, i := make([]time.Time, len(now.Files)), s.now, 0
 	for n := range now.Files {
 		path := now.Files[n].Path
@@ -308,7 +313,7 @@ func (s *seen) remember(now *manifest.Manifest, believed map[string]bool, began 
 			read[n] = s.read[i]
 		}
 	}
-	s.now, s.read = now, read
+	s.now, s.read, s.ranges = now, read, saw.ranges
 }
 
 // known believes what was seen of a file, unless it looks different now, or
