@@ -81,14 +81,21 @@ func (r *Record) load(ctx context.Context) error {
 	}
 	known := map[string]Verdict{}
 	for _, e := range entries {
-		if e.Kind != KindVerdict {
-			continue
-		}
 		var v Verdict
-		if err := e.Decode(&v); err != nil {
+		var s Stayed
+		var err error
+		switch e.Kind {
+		case KindVerdict:
+			err = e.Decode(&v)
+			known[v.Model] = v
+		case KindSame:
+			if err = e.Decode(&s); !r.stayed.To.After(s.To) {
+				r.stayed = Stayed{} // it was written down before the end
+			}
+		}
+		if err != nil {
 			return fmt.Errorf("read the log of verdicts: entry %d: %w", e.Seq, err)
 		}
-		known[v.Model] = v
 	}
 	r.known = known
 	return nil
