@@ -7,6 +7,7 @@ package action
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
@@ -20,6 +21,13 @@ const (
 	Isolate  Name = "isolate"
 	Rollback Name = "rollback"
 	Undo     Name = "undo"
+)
+
+// What is decided without steps of its own, and approved like a plan.
+const (
+	Waive  Name = "waive"
+	Close  Name = "close"
+	People Name = "people"
 )
 
 // Step is one change of the world, small enough to be observed.
@@ -127,6 +135,22 @@ type Executor interface {
 	// Observe looks at the world and says whether the post-condition holds.
 	// An error means that it could not look.
 	Observe(ctx context.Context, s Step) (Observation, error)
+}
+
+// ErrMayPass is wrapped by errors that may be gone when the same is tried again
+// a little later: a server that restarts, a conflict between two writers.
+var ErrMayPass = errors.New("this may pass")
+
+// MayPass reports whether it is worth trying again after err: it wraps
+// [ErrMayPass], or it is a time-out.
+func MayPass(err error) bool {
+	if timeout, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err); ok && timeout.Timeout() {
+		return true
+	}
+	return errors.Is(err, ErrMayPass)
 }
 
 // Escalator is implemented by drivers that know who owns what a step changes.

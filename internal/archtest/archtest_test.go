@@ -33,18 +33,20 @@ var rows = []row{
 	{"internal/evidence", "internal/fault internal/artifact", ""},
 	{"internal/trust", "internal/fault internal/artifact internal/evidence", ""},
 	{"internal/action", "internal/fault internal/finding internal/artifact", ""},
-	{"internal/incident", "internal/action internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
+	{"internal/approval", "internal/artifact", ""},
+	{"internal/lease", "internal/evidence", ""},
+	{"internal/incident", "internal/action internal/approval internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
 	// engines: bytes and nouns in, nouns out
 	{"internal/oms", "internal/manifest internal/artifact internal/fault", "golang.org/x/crypto/blake2b github.com/zeebo/blake3"},
 	// adapters: one technology each
-	{"internal/signer", "internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
+	{"internal/signer", "internal/approval internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
 	{"internal/manifest", "internal/artifact internal/fault internal/fsop", "golang.org/x/sys/unix"},
 	{"internal/layout", "internal/manifest internal/artifact internal/fault", "go.yaml.in/yaml/v4"},
 	// the only importer of sigstore, and the only engine that may talk to a
 	// network: when it signs, with the services that it was told
 	{"internal/oms/keyless", "internal/oms internal/artifact internal/fault", "github.com/sigstore/sigstore-go"},
 	// adapters: one technology each
-	{"internal/signer", "internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
+	{"internal/signer", "internal/approval internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
 
 	// file operations that the standard library lacks; below everything that touches files
 	{"internal/fsop", "internal/artifact internal/fault", "golang.org/x/sys/unix"},
@@ -65,9 +67,11 @@ var rows = []row{
 	},
 
 	// the scanner: formats know bytes, detectors know formats
+	{"internal/format/lzma", "", "github.com/ulikunitz/xz/lzma"},
 	{"internal/format/...", "internal/format/...", ""},
 	{"internal/sniff", "internal/artifact internal/format/...", ""},
 	{"internal/detect/catalog", "internal/detect/...", ""},
+	{"internal/detect/compressed", "internal/artifact internal/finding internal/format/... internal/detect", "github.com/klauspost/compress/zstd github.com/pierrec/lz4/v4"},
 	{"internal/detect/...", "internal/artifact internal/finding internal/format/... internal/detect", ""},
 	{"internal/scan", "internal/artifact internal/fault internal/finding internal/fsop internal/detect internal/report internal/sniff internal/manifest", ""},
 
@@ -85,8 +89,8 @@ var rows = []row{
 	{"internal/bundle", "internal/artifact internal/evidence internal/fault internal/incident", "filippo.io/age"},
 	{"internal/scope", "internal/artifact internal/fsop internal/incident internal/manifest", ""},
 	{"internal/knowngood", "internal/artifact internal/fault internal/manifest internal/oms internal/trust", ""},
-	{"internal/respond", "internal/action internal/artifact internal/baseline internal/evidence internal/fault internal/incident internal/layout internal/manifest internal/trust", ""},
-	{"internal/timeline", "internal/action internal/artifact internal/evidence internal/finding internal/incident internal/indicator", ""},
+	{"internal/respond", "internal/action internal/approval internal/artifact internal/baseline internal/evidence internal/fault internal/finding internal/incident internal/indicator internal/layout internal/lease internal/manifest internal/trust", ""},
+	{"internal/timeline", "internal/action internal/approval internal/artifact internal/evidence internal/finding internal/incident internal/indicator", ""},
 	{"internal/message", "internal/action internal/artifact internal/fault internal/incident internal/indicator", "go.yaml.in/yaml/v4"},
 	{"internal/clock", "internal/action internal/artifact internal/fault internal/incident", "go.yaml.in/yaml/v4"},
 	{"internal/playbook", "internal/action internal/artifact internal/atlas internal/fault internal/incident internal/stableid", "go.yaml.in/yaml/v4"},
@@ -96,9 +100,9 @@ var rows = []row{
 	},
 
 	// adapters: one technology each, never import each other
-	{"internal/store", "internal/artifact internal/evidence internal/fault internal/outbox", "modernc.org/sqlite"},
-	{"internal/store/storetest", "internal/artifact internal/evidence internal/fault internal/outbox internal/store", "github.com/google/go-cmp"},
-	{"internal/signer", "internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
+	{"internal/store", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox", "modernc.org/sqlite"},
+	{"internal/store/storetest", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox internal/store", "github.com/google/go-cmp"},
+	{"internal/signer", "internal/approval internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
 	{"internal/vault", "internal/artifact internal/evidence internal/fault internal/fsop", ""},
 	{"internal/collect", "internal/artifact internal/fault", ""},
 	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
@@ -110,7 +114,7 @@ var rows = []row{
 	{"internal/agent", "internal/artifact internal/check internal/evidence internal/fault internal/finding internal/indicator internal/outbox internal/trust internal/watch", ""},
 
 	// surface: the command line sees everything; nothing sees it but main
-	{"internal/config", "internal/artifact internal/drift internal/fault internal/finding internal/pyenv", "go.yaml.in/yaml/v4"},
+	{"internal/config", "internal/approval internal/artifact internal/drift internal/fault internal/finding internal/pyenv", "go.yaml.in/yaml/v4"},
 	{"internal/cli", "internal/...", "github.com/spf13"},
 	{"cmd/weightwarden", "internal/cli", "golang.org/x/term"},
 
@@ -118,6 +122,7 @@ var rows = []row{
 	{"internal/archtest", "", ""},
 	{"internal/atlas/gen", "", "go.yaml.in/yaml/v4"},
 	{"internal/cli/crashtest", "", ""}, // tests only
+	{"internal/cli/modeltest", "", ""}, // tests only
 	{"scripts/atlas", "internal/atlas/gen", ""},
 	{"bench/...", "", ""}, // tests only
 }

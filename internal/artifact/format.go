@@ -27,6 +27,10 @@ const (
 	TFLite      Format = "tflite"
 	TensorRT    Format = "tensorrt plan"
 	XGBoost     Format = "xgboost binary"
+	TensorIndex Format = "tensor index"
+	RData       Format = "r serialization"
+	MetaGraph   Format = "tensorflow metagraph"
+	Checkpoint  Format = "tensorflow checkpoint index"
 
 	Zip      Format = "zip"
 	Tar      Format = "tar"

@@ -23,6 +23,7 @@ const (
 	Unreadable Alteration = "unreadable" // an entry is no entry any more
 	Unsigned   Alteration = "unsigned"   // a checkpoint is missing, forged or of another log
 	Rewritten  Alteration = "rewritten"  // the chain is whole, but not the one that was signed
+	Forged     Alteration = "forged"     // an approval is not by who it says, or not of what was done
 )
 
 // Problem is one alteration, with the place where it shows.

@@ -63,7 +63,10 @@ func foldCustody(i *Incident, e evidence.Entry, b Custody) {
 	i.Custody = append(i.Custody, CustodyAt{b, e.Time, e.Actor})
 }
 
-func foldHold(i *Incident, e evidence.Entry, b Hold) { i.Hold = &HoldAt{b, e.Time, e.Actor} }
+func foldHold(i *Incident, e evidence.Entry, b Hold) {
+	i.Hold = &HoldAt{b, e.Time, e.Actor}
+	i.ask(GateHold, "", e)
+}
 
 // GateHold names the gate that keeps evidence under a hold.
 const GateHold = "G13"

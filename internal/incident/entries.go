@@ -84,6 +84,15 @@ type Approved struct {
 	// Self says that who asks is who approves, which is allowed only where
 	// no approvers are configured.
 	Self bool `json:"self_approved"`
+	// Requester asked for the plan, where that was somebody else.
+	Requester string `json:"requested_by,omitempty"`
+	// Rests are the entries of the signed approvals that it was carried out
+	// by.
+	Rests []uint64 `json:"rests_on,omitempty"`
+	// BreakGlass says that gates were not passed; Policy names the policy of
+	// automatic containment.
+	BreakGlass bool   `json:"break_glass,omitempty"`
+	Policy     string `json:"policy,omitempty"`
 }
 
 // StepIntent is written, and synced, before the step's side effect.
@@ -92,6 +101,11 @@ type StepIntent struct {
 	Step string          `json:"step"`
 	// Inverse is what takes the step back.
 	Inverse *action.Step `json:"inverse,omitempty"`
+	// Attempt counts the tries, from the second on.
+	Attempt int `json:"attempt,omitempty"`
+	// Fence is the number of the lease on the target under which it is
+	// taken; 0 where there is none.
+	Fence uint64 `json:"fence,omitempty"`
 }
 
 // StepExecuted says that the call has returned, which is not yet a result.
@@ -121,6 +135,10 @@ type Waived struct {
 	Gate   string `json:"gate"`
 	Model  string `json:"model"`
 	Reason string `json:"reason"`
+	// Person is who waived it, by name, where people are on record.
+	Person string `json:"person,omitempty"`
+	// Rests are the entries of the approvals of a second person.
+	Rests []uint64 `json:"rests_on,omitempty"`
 }
 
 // Task is work for people.
@@ -203,4 +221,6 @@ type Comparison struct {
 // Closed ends the incident.
 type Closed struct {
 	Resolution string `json:"resolution"`
+	// Rests are the entries of the approvals of a second person.
+	Rests []uint64 `json:"rests_on,omitempty"`
 }

@@ -25,6 +25,8 @@ func Fold(entries []evidence.Entry) (*Incident, error) {
 		Plans: []PlanState{}, Evidence: []evidence.Item{}, Gaps: []evidence.Gap{}, Refusals: []Refused{}, Waivers: []WaivedAt{},
 		Tasks: []TaskState{}, Messages: []RenderedMessage{}, Approved: []ApprovedMessage{}, Sent: []SentMessage{},
 		Acknowledged: []AcknowledgedMessage{}, History: []StatedFact{}, Notes: []WrittenNote{}, Custody: []CustodyAt{}, Models: []string{},
+		Requests: []RequestAt{}, Approvals: []ApprovalAt{}, BrokenGlass: []BreakGlassAt{}, Reverts: []RevertedAt{},
+		Automatic: []AutomaticAt{}, ClockJumps: []ClockJump{}, Asked: map[string]uint64{},
 	}
 	if entries[0].Kind != KindOpened {
 		return nil, fault.New(fault.Incomplete, "incident %s begins with %s, not with its declaration", i.ID, entries[0].Kind).
@@ -78,8 +80,11 @@ var folds = map[string]func(*Incident, evidence.Entry) error{
 	KindFact: with(func(i *Incident, e evidence.Entry, b Fact) {
 		i.Facts[b.Name] = StatedFact{b, e.Time, e.Actor}
 		i.History = append(i.History, i.Facts[b.Name])
-		if b.Name == "commander" {
+		switch b.Name {
+		case "commander":
 			i.Commander = b.Value
+		case "first_bad_at":
+			i.changed(e)
 		}
 	}),
 	KindNote: with(func(i *Incident, e evidence.Entry, b Note) {
@@ -93,13 +98,16 @@ var folds = map[string]func(*Incident, evidence.Entry) error{
 			b.Sealed, b.Root, at = true, before.Root, before.At // what is sealed stays sealed
 		}
 		i.Assessed[b.Model] = AssessedAt{b, at}
+		i.ask(EvidenceGate, b.Model, e)
 	}),
 	KindRefused: with(func(i *Incident, _ evidence.Entry, b Refused) { i.Refusals = append(i.Refusals, b) }),
 	KindWaived: with(func(i *Incident, e evidence.Entry, b Waived) {
-		i.Waivers = append(i.Waivers, WaivedAt{b, e.Time, e.Actor})
+		i.Waivers = append(i.Waivers, WaivedAt{b, e.Seq, e.Time, e.Actor})
+		i.use(b.Rests)
 	}),
 	KindTask: with(func(i *Incident, e evidence.Entry, b Task) {
 		i.Tasks = append(i.Tasks, TaskState{Task: b, OpenedAt: e.Time})
+		i.ask(GateSecrets, "", e)
 	}),
 	KindTaskDone: with(func(i *Incident, e evidence.Entry, b TaskDone) {
 		for n := range i.Tasks {
@@ -110,6 +118,7 @@ var folds = map[string]func(*Incident, evidence.Entry) error{
 	}),
 	KindMessage: with(func(i *Incident, e evidence.Entry, b Message) {
 		i.Messages = append(i.Messages, RenderedMessage{b, e.Time})
+		i.ask(GateComms, "", e)
 	}),
 	KindMessageApproved: with(func(i *Incident, e evidence.Entry, b MessageApproved) {
 		i.Approved = append(i.Approved, ApprovedMessage{b, e.Time})
@@ -120,18 +129,30 @@ var folds = map[string]func(*Incident, evidence.Entry) error{
 	KindMessageAcknowledged: with(func(i *Incident, e evidence.Entry, b MessageAcknowledged) {
 		i.Acknowledged = append(i.Acknowledged, AcknowledgedMessage{b, e.Time})
 	}),
-	KindClosed: with(func(i *Incident, e evidence.Entry, b Closed) { i.ClosedAt, i.Resolution = e.Time, b.Resolution }),
+	KindClosed: with(func(i *Incident, e evidence.Entry, b Closed) {
+		i.ClosedAt, i.Resolution = e.Time, b.Resolution
+		i.use(b.Rests)
+		i.changed(e)
+	}),
 
 	KindCustody: with(foldCustody),
 	KindHold:    with(foldHold),
 	KindScope:   with(foldScope),
 
+	KindPeople: with(foldPeople), KindRequested: with(foldRequested), KindApproval: with(foldApproval), KindBreakGlass: with(foldBreakGlass),
+	KindReverted: with(foldReverted), KindClock: with(foldClock), KindAutomatic: with(foldAutomatic),
+	KindSettled: with(func(i *Incident, e evidence.Entry, b Settled) {
+		onPlan(i, b.Plan, func(p *PlanState) { p.SettledAt = e.Time })
+	}),
+
 	KindPlanned: with(foldPlan),
 	KindApproved: with(func(i *Incident, _ evidence.Entry, b Approved) {
 		onPlan(i, b.Plan, func(p *PlanState) { p.Approval = &b })
+		i.use(b.Rests)
 	}),
-	KindIntent: with(func(i *Incident, _ evidence.Entry, b StepIntent) {
-		i.onStep(b.Plan, b.Step, func(_ *PlanState, s *StepState) { s.Status = StepIntended })
+	KindIntent: with(func(i *Incident, e evidence.Entry, b StepIntent) {
+		i.onStep(b.Plan, b.Step, func(_ *PlanState, s *StepState) { s.Status, s.IntendedAt = StepIntended, e.Time })
+		i.changed(e)
 	}),
 	KindExecuted: with(func(i *Incident, _ evidence.Entry, b StepExecuted) {
 		i.onStep(b.Plan, b.Step, func(_ *PlanState, s *StepState) { s.Status, s.Error = StepReturned, b.Error })
@@ -160,6 +181,8 @@ func foldPlan(i *Incident, e evidence.Entry, p action.Plan) {
 		state.Steps = append(state.Steps, StepState{Step: s, Status: StepPlanned})
 	}
 	i.Plans = append(i.Plans, state)
+	i.ask(GateLimits, "", e)
+	i.changed(e)
 }
 
 func foldObserved(i *Incident, e evidence.Entry, b StepObserved) {

@@ -159,6 +159,8 @@ func TestFoldOfTheDeclaration(t *testing.T) {
 		Custody: []incident.CustodyAt{}, Scopes: map[string]incident.ScopeAt{},
 		Approved: []incident.ApprovedMessage{}, Sent: []incident.SentMessage{}, Acknowledged: []incident.AcknowledgedMessage{},
 		History: []incident.StatedFact{}, UpdatedAt: noon,
+		Requests: []incident.RequestAt{}, Approvals: []incident.ApprovalAt{}, BrokenGlass: []incident.BreakGlassAt{},
+		Reverts: []incident.RevertedAt{}, Automatic: []incident.AutomaticAt{}, ClockJumps: []incident.ClockJump{}, Asked: map[string]uint64{},
 	}
 	if d := cmp.Diff(want, i, cmp.Comparer(func(a, b artifact.Digest) bool { return a == b })); d != "" {
 		t.Error(d)

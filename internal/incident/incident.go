@@ -69,6 +69,16 @@ type Incident struct {
 	Hold *HoldAt `json:"evidence_hold,omitempty"`
 	// Scopes are the newest assessments of how far it reaches, by model.
 	Scopes map[string]ScopeAt `json:"scopes"`
+	// People is who takes part, nil for a single person who may do all.
+	People      *PeopleAt      `json:"people,omitempty"`
+	Requests    []RequestAt    `json:"plan_requests"`
+	Approvals   []ApprovalAt   `json:"approvals"`
+	BrokenGlass []BreakGlassAt `json:"break_glass"`
+	// Reverts are steps that somebody else took back.
+	Reverts []RevertedAt `json:"containment_reverted"`
+	// Automatic is what was done by policy, without a person.
+	Automatic  []AutomaticAt `json:"automatic_containment"`
+	ClockJumps []ClockJump   `json:"clock_jumps"`
 	// Unknown lists entries of kinds that this program does not know: they
 	// were written by a newer one, and are not understood here.
 	Unknown []string `json:"unknown_entries,omitempty"`
@@ -77,6 +87,13 @@ type Incident struct {
 	// Entries is the number of entries folded, which is the position that an
 	// append has to expect.
 	Entries uint64 `json:"entries"`
+	// LastChange is the last entry that makes approvals void which were signed
+	// before it: a plan was carried out, a step was taken or taken back,
+	// others take part, another first bad time holds, the incident was closed.
+	LastChange uint64 `json:"last_change"`
+	// Asked are the entries since which gates ask anew, whatever was waived
+	// before; see waiver.go.
+	Asked map[string]uint64 `json:"-"`
 }
 
 // StatedFact is a fact with who stated it and when.
@@ -135,22 +152,10 @@ type WrittenNote struct {
 // WaivedAt is a waiver with who gave it and when.
 type WaivedAt struct {
 	Waived
-	At time.Time `json:"at"`
-	By string    `json:"by"`
+	Seq uint64    `json:"entry"`
+	At  time.Time `json:"at"`
+	By  string    `json:"by"`
 }
-
-// EvidenceWaived reports whether somebody accepted that the newest assessment
-// of the model could not seal everything. A later assessment asks anew.
-func (i *Incident) EvidenceWaived(model string) bool {
-	a, assessed := i.Assessed[model]
-	return assessed && slices.ContainsFunc(i.Waivers, func(w WaivedAt) bool {
-		return w.Gate == EvidenceGate && w.Model == model && w.At.After(a.At)
-	})
-}
-
-// EvidenceGate is the gate that asks for sealed evidence, and the only one that
-// can be waived.
-const EvidenceGate = "G2"
 
 // Prefix starts the name of every incident's log.
 const Prefix = "INC-"
@@ -252,6 +257,8 @@ type StepState struct {
 	// Observation is the last one made, or of the error that prevented it.
 	Observation action.Observation `json:"observation,omitzero"`
 	Error       string             `json:"error,omitempty"`
+	// IntendedAt is when it was last begun.
+	IntendedAt time.Time `json:"intended_at,omitzero"`
 }
 
 // PlanState is a plan and how far it is.
@@ -267,6 +274,8 @@ type PlanState struct {
 	Approval *Approved         `json:"approval,omitempty"`
 	Steps    []StepState       `json:"steps"`
 	EndedAt  time.Time         `json:"ended_at,omitzero"`
+	// SettledAt is when all of it was looked at again and still held.
+	SettledAt time.Time `json:"settled_at,omitzero"`
 }
 
 // Started reports whether a side effect of the plan may have happened.

@@ -95,4 +95,5 @@ type ScopeAt struct {
 
 func foldScope(i *Incident, e evidence.Entry, b Scope) {
 	i.Scopes[b.Model] = ScopeAt{b, e.Time, e.Actor}
+	i.ask(GateScope, b.Model, e)
 }

@@ -59,6 +59,7 @@ const (
 	CheckFailed          Type = "check_failed"
 	WatchDegraded        Type = "watch_degraded"
 	WatchBehind          Type = "watch_behind"
+	ContainmentReverted  Type = "containment_reverted"
 )
 
 // Types about attributes, signatures and the form of deployment.
@@ -96,6 +97,7 @@ var types = map[Type]Info{
 	ModelFileWriter:      {finding.High, Incomplete, nil, "A file is open for writing, or mapped from such an opening: it can change without a trace in its size or times."},
 	ModelLinkEscapes:     {finding.High, Incomplete, nil, "A symbolic link leads out of the model or nowhere; what it leads to was not checked."},
 	ModelDenied:          {finding.Critical, Found, []string{"AML.T0010.003"}, "The model, or a file of it, is on the deny-list."},
+	ContainmentReverted:  {finding.Critical, Found, []string{"AML.T0109"}, "Somebody took back what was done to contain an incident."},
 	BaselineUnverified:   {finding.Medium, Trust, nil, "Nobody vouches for the baseline: it was taken on first use."},
 	BaselineAltered:      {finding.Critical, Found, nil, "The stored baseline is not the one that was recorded."},
 	RecordAltered:        {finding.Critical, Found, nil, "The host's record of baselines and deny-list is not what was written."},

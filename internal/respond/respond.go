@@ -2,21 +2,23 @@
 // written down with its inverse before it is taken, is done only when its
 // post-condition was observed, and can be continued after a crash at any
 // moment, because what happened is asked of the world and not of memory. It
-// knows neither models nor machines; executors do.
+// asks the gates and the people before, and looks again afterwards. It knows
+// neither models nor machines; executors do.
 package respond
 
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/action"
+	"github.com/weightwarden/weightwarden/internal/approval"
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/incident"
+	"github.com/weightwarden/weightwarden/internal/lease"
 )
 
 // Responder carries out plans on behalf of one actor.
@@ -24,40 +26,75 @@ type Responder struct {
 	Ledger evidence.Ledger
 	// Executors carry out steps, by driver name.
 	Executors map[string]action.Executor
-	// Lock excludes other processes from an incident. It returns a Conflict
-	// fault when another holds it.
-	Lock  func(name string) (unlock func() error, err error)
+	// Lock excludes other processes of this host. It returns a Conflict fault
+	// when another holds it, and is free when its holder has died.
+	Lock func(name string) (unlock func() error, err error)
+	// Leases, where set, exclude others also where the lock cannot, for
+	// LeaseTTL at a time; Holder names this process in them.
+	Leases   lease.Store
+	LeaseTTL time.Duration
+	Holder   string
+	// Wait is how long to wait for whoever else is acting.
+	Wait  time.Duration
 	Actor string
 	Now   func() time.Time
 	// Journal, where set, is told each point of the journal as it is passed.
 	// Crash tests stop the process there.
 	Journal func(point string)
+
+	// Roster says who takes part, as configured. What an incident has on
+	// record goes before it.
+	Roster approval.Roster
+	// Key is set where the actor has proven to hold the private half.
+	Key *approval.Key
+	// Signed are approvals that were made elsewhere.
+	Signed []approval.Signed
+	// BreakGlass is the reason to go past gates that allow it; Alert queues
+	// the news for one of the approvers.
+	BreakGlass string
+	Alert      func(ctx context.Context, to, key, text string) error
+	// Policy, where set, is what allows to act without a person.
+	Policy *Policy
+	Limits Limits
+	Tries  Tries
+	// Clock, where set, says how right the host's clock is.
+	Clock func() string
+
+	fence uint64    // number of the lease on the target
+	seen  time.Time // when the clock was last asked
+	jumps []incident.ClockCheck
 }
 
 // Load returns the incident as its log tells it.
 func (r *Responder) Load(ctx context.Context, id string) (*incident.Incident, error) {
+	inc, _, err := r.load(ctx, id)
+	return inc, err
+}
+
+func (r *Responder) load(ctx context.Context, id string) (*incident.Incident, []evidence.Entry, error) {
 	if err := incident.CheckID(id); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	entries, err := r.Ledger.Entries(ctx, id, 1)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(entries) == 0 {
-		return nil, fault.New(fault.NotFound, "there is no incident %s", id).
+		return nil, nil, fault.New(fault.NotFound, "there is no incident %s", id).
 			WithHint("list the incidents: weightwarden incident list")
 	}
-	return incident.Fold(entries)
+	inc, err := incident.Fold(entries)
+	return inc, entries, err
 }
 
 // Draft makes an entry of what happens now.
 func (r *Responder) Draft(kind string, body any) evidence.Draft {
-	return evidence.Draft{Time: r.Now(), Actor: r.Actor, Kind: kind, Body: body}
+	return evidence.Draft{Time: r.clock(), Actor: r.Actor, Kind: kind, Body: body}
 }
 
 // Record appends entries to the incident's log, wherever it ends.
 func (r *Responder) Record(ctx context.Context, id string, drafts ...evidence.Draft) error {
-	if _, err := r.Ledger.Append(ctx, id, evidence.Any, drafts...); err != nil {
+	if _, err := r.Ledger.Append(ctx, id, evidence.Any, r.withJumps(drafts)...); err != nil {
 		return fmt.Errorf("record in incident %s: %w", id, err)
 	}
 	return nil
@@ -65,36 +102,65 @@ func (r *Responder) Record(ctx context.Context, id string, drafts ...evidence.Dr
 
 // Apply carries out a plan that was made for the incident as it is, unless a
 // gate refuses. Extra entries are written together with the plan. On return
-// without error every step was observed done.
+// without error every step was observed done, and still held after a while.
 func (r *Responder) Apply(ctx context.Context, plan action.Plan, extra ...evidence.Draft) error {
-	return r.locked(plan.Incident, func() error {
-		inc, err := r.Load(ctx, plan.Incident)
-		if err != nil {
+	return r.locked(ctx, plan.Incident, []string{plan.Target}, func(ctx context.Context, r *Responder) error {
+		if err := r.takeSigned(ctx, plan.Incident); err != nil {
 			return err
 		}
-		if err := r.pass(ctx, inc, plan, Gates()); err != nil {
+		if err := r.begin(ctx, plan, extra); err != nil {
 			return err
 		}
-		drafts := append([]evidence.Draft{
-			r.Draft(incident.KindPlanned, plan),
-			r.Draft(incident.KindApproved, incident.Approved{Plan: plan.Hash(), By: r.Actor, Self: true}),
-		}, extra...)
-		// The position pins the plan to the incident it was made for.
-		if _, err := r.Ledger.Append(ctx, inc.ID, inc.Entries, drafts...); err != nil {
-			return fmt.Errorf("record plan: %w", err)
-		}
-		r.point("planned")
-		return r.run(ctx, inc.ID, plan.Hash())
+		return r.carryOut(ctx, plan.Incident, plan.Hash(), 0)
 	})
+}
+
+// begin asks the gates and puts the plan on record.
+func (r *Responder) begin(ctx context.Context, plan action.Plan, extra []evidence.Draft) error {
+	inc, entries, err := r.load(ctx, plan.Incident)
+	if err != nil {
+		return err
+	}
+	q := &question{r: r, inc: inc, entries: entries, plan: plan, roster: r.rosterOf(inc)}
+	by, drafts, err := r.admit(ctx, q, Gates())
+	if err != nil {
+		return err
+	}
+	drafts = append([]evidence.Draft{r.Draft(incident.KindPlanned, plan), r.Draft(incident.KindApproved, by)}, drafts...)
+	if r.Clock != nil {
+		drafts = append(drafts, r.Draft(incident.KindClock, incident.ClockCheck{Offset: r.Clock()}))
+	}
+	// The position pins the plan to the incident it was made for.
+	if _, err := r.Ledger.Append(ctx, inc.ID, inc.Entries, r.withJumps(append(drafts, extra...))...); err != nil {
+		return fmt.Errorf("record plan: %w", err)
+	}
+	r.point("planned")
+	return nil
+}
+
+// carryOut takes the steps of a plan on record and looks again afterwards.
+func (r *Responder) carryOut(ctx context.Context, id string, hash artifact.Digest, depth int) error {
+	if err := r.run(ctx, id, hash); err != nil {
+		return err
+	}
+	return r.settle(ctx, id, hash, depth)
 }
 
 // Resume continues every plan of the incident that was approved and neither
 // finished nor taken back nor followed by another for the same model. It
 // returns the plans it continued.
 func (r *Responder) Resume(ctx context.Context, id string) ([]artifact.Digest, error) {
+	inc, err := r.Load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var targets []string
+	for _, p := range inc.Plans {
+		targets = append(targets, p.Target)
+	}
 	var resumed []artifact.Digest
-	err := r.locked(id, func() error {
-		inc, err := r.Load(ctx, id)
+	err = r.locked(ctx, id, targets, func(ctx context.Context, r *Responder) error {
+		inc, entries, err := r.load(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -103,10 +169,11 @@ func (r *Responder) Resume(ctx context.Context, id string) ([]artifact.Digest, e
 				continue
 			}
 			resumed = append(resumed, inc.Plans[n].Hash)
-			if err := r.pass(ctx, inc, planOf(inc, n), resumeGates()); err != nil {
+			q := &question{r: r, inc: inc, entries: entries, plan: planOf(inc, n), roster: r.rosterOf(inc), resumed: inc.Plans[n].Approval}
+			if _, _, err := r.admit(ctx, q, resumeGates()); err != nil {
 				return err
 			}
-			if err := r.run(ctx, id, inc.Plans[n].Hash); err != nil {
+			if err := r.carryOut(ctx, id, inc.Plans[n].Hash, 0); err != nil {
 				return err
 			}
 		}
@@ -118,7 +185,7 @@ func (r *Responder) Resume(ctx context.Context, id string) ([]artifact.Digest, e
 // planOf returns the plan that a state was folded from, as far as gates ask.
 func planOf(inc *incident.Incident, n int) action.Plan {
 	p := &inc.Plans[n]
-	plan := action.Plan{Incident: inc.ID, Action: p.Action, Model: p.Model, Target: p.Target}
+	plan := action.Plan{Incident: inc.ID, Action: p.Action, Model: p.Model, Target: p.Target, Observed: p.Observed, Remarks: p.Remarks}
 	for _, s := range p.Steps {
 		plan.Steps = append(plan.Steps, s.Step)
 	}
@@ -131,128 +198,8 @@ func resumable(inc *incident.Incident, n int) bool {
 	return p.Approval != nil && !p.Finished() && !p.TakenBack() && !later
 }
 
-func (r *Responder) locked(id string, do func() error) (err error) {
-	if err := incident.CheckID(id); err != nil {
-		return err
-	}
-	unlock, err := r.Lock(id)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if e := unlock(); err == nil {
-			err = e
-		}
-	}()
-	return do()
-}
-
 func (r *Responder) point(name string) {
 	if r.Journal != nil {
 		r.Journal(name)
 	}
-}
-
-// run takes the steps of a plan in the log that are not done, in order.
-func (r *Responder) run(ctx context.Context, id string, hash artifact.Digest) error {
-	inc, err := r.Load(ctx, id)
-	if err != nil {
-		return err
-	}
-	plan := inc.Plan(hash)
-	if plan == nil {
-		return fault.New(fault.NotFound, "incident %s has no plan %s", id, hash)
-	}
-	for _, s := range plan.Steps {
-		if s.Status == incident.StepDone {
-			continue
-		}
-		if err := r.step(ctx, id, hash, s.Step); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// step takes one step. It asks the world first: after a crash the step may be
-// done already, and what somebody else changed is not ours to overwrite.
-func (r *Responder) step(ctx context.Context, id string, plan artifact.Digest, s action.Step) error {
-	x, err := r.executor(s)
-	if err != nil {
-		return err
-	}
-	before, err := x.Observe(ctx, s)
-	if err != nil {
-		return r.failed(ctx, id, plan, s, action.Observation{Outcome: action.NotDone, Detail: "could not look: " + err.Error(), At: r.Now()}, err)
-	}
-	switch before.Outcome {
-	case action.Done:
-		return r.observed(ctx, id, plan, s, before)
-	case action.Diverged:
-		return r.failed(ctx, id, plan, s, before, nil)
-	case action.NotDone:
-	}
-	if err := r.Record(ctx, id, r.Draft(incident.KindIntent, incident.StepIntent{Plan: plan, Step: s.ID, Inverse: s.Inverse})); err != nil {
-		return err
-	}
-	r.point("intended " + s.ID)
-	failure := x.Execute(ctx, s)
-	r.point("executed " + s.ID)
-	text := ""
-	if failure != nil {
-		text = failure.Error()
-	}
-	if err := r.Record(ctx, id, r.Draft(incident.KindExecuted, incident.StepExecuted{Plan: plan, Step: s.ID, Error: text})); err != nil {
-		return err
-	}
-	r.point("returned " + s.ID)
-	after, err := x.Observe(ctx, s)
-	switch {
-	case err != nil:
-		return r.failed(ctx, id, plan, s, action.Observation{Outcome: action.NotDone, Detail: "could not look: " + err.Error(), At: r.Now()}, err)
-	case after.Outcome != action.Done:
-		return r.failed(ctx, id, plan, s, after, failure)
-	}
-	return r.observed(ctx, id, plan, s, after)
-}
-
-func (r *Responder) executor(s action.Step) (action.Executor, error) {
-	x, ok := r.Executors[s.Driver]
-	if !ok {
-		return nil, fault.New(fault.Invalid, "step %s needs the driver %s, which this program has not (it has %s)",
-			s.ID, artifact.Quote(s.Driver), fmt.Sprint(slices.Sorted(maps.Keys(r.Executors))))
-	}
-	return x, nil
-}
-
-func (r *Responder) observed(ctx context.Context, id string, plan artifact.Digest, s action.Step, o action.Observation) error {
-	body := incident.StepObserved{Plan: plan, Step: s.ID, Observation: o}
-	if err := r.Record(ctx, id, r.Draft(incident.KindObserved, body)); err != nil {
-		return err
-	}
-	r.point("observed " + s.ID)
-	return nil
-}
-
-// failed records that a step is not done, and says how to go on.
-func (r *Responder) failed(ctx context.Context, id string, plan artifact.Digest, s action.Step, o action.Observation, cause error) error {
-	if err := r.observed(ctx, id, plan, s, o); err != nil {
-		return err
-	}
-	if o.Outcome == action.Diverged {
-		return fault.New(fault.Refused, "step %s (%s): somebody else changed the target: %s", s.ID, s.Summary, o.Detail).
-			WithHint("look at it, then plan anew; what was done so far can be taken back: weightwarden incident undo %s", id)
-	}
-	if cause == nil {
-		cause = fmt.Errorf("%s", o.Detail)
-	}
-	kind := fault.KindOf(cause)
-	if kind == fault.Internal {
-		kind = fault.Incomplete
-	}
-	hint := fault.HintOf(cause)
-	if hint == "" {
-		hint = fmt.Sprintf("remove the cause, then: weightwarden incident resume %s (or take back what was done: weightwarden incident undo %s)", id, id)
-	}
-	return fault.New(kind, "step %s (%s) is not done: %w", s.ID, s.Summary, cause).WithHint("%s", hint)
 }

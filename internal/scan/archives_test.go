@@ -9,6 +9,8 @@ import (
 	"hash/crc32"
 	"strings"
 
+	"github.com/ulikunitz/xz/lzma"
+
 	"github.com/weightwarden/weightwarden/internal/detect"
 	"github.com/weightwarden/weightwarden/internal/finding"
 )
@@ -118,6 +120,16 @@ func file(name, body string) tar.Header {
 	return tar.Header{Name: name, Typeflag: tar.TypeReg, Xattrs: map[string]string{"body": body}} //nolint:staticcheck // as above
 }
 
+// sevenZip writes a 7z of one file with one coder. packed is its data.
+func sevenZip(coder, packed string, size int) string {
+	le := func(n uint64, bytes int) string { return string(binary.LittleEndian.AppendUint64(nil, n)[:bytes]) }
+	sum := func(s string) string { return le(uint64(crc32.ChecksumIEEE([]byte(s))), 4) }
+	header := "\x01\x04\x06\x00\x01\x09" + string([]byte{byte(len(packed))}) + "\x00\x07\x0b\x01\x00\x01" + coder + "\x0c" + string([]byte{byte(size)}) + "\x00\x00" +
+		"\x05\x01\x11\x05\x00a\x00\x00\x00\x00\x00"
+	start := le(uint64(len(packed)), 8) + le(uint64(len(header)), 8) + sum(header)
+	return "7z\xbc\xaf\x27\x1c\x00\x04" + sum(start) + start + packed + header
+}
+
 // nest puts data into zips in zips.
 func nest(data string, depth int) string {
 	for range depth {
@@ -170,6 +182,12 @@ func archiveAttacks() []attack {
 		{47, "tar_with_a_tail", "a.tar", tarOf(file("x.txt", "x")) + "tail", sus, "WW-TAR-002"},
 		{51, "pickle_in_a_storage", "a.pt", torchFile(func(p []part) []part { p[2].data = (evil + "................")[:16]; p[2].data = evil + "."; return p }), mal, "WW-SCAN-015"},
 		{51, "unused_storage", "a.pt", with(part{name: "m/data/7", data: "1234"}), sus, "WW-TORCH-003"},
+		{52, "pickle_in_7z", "a.7z", sevenZip("\x01\x00", evil, len(evil)), mal, "WW-PICKLE-001"},
+		{52, "pickle_in_7z_under_a_torch_name", "pytorch_model.bin", sevenZip("\x21\x21\x01\x18", packed(lzma.NewWriter2, evil), len(evil)), mal, "WW-PICKLE-001"},
+		{52, "unknown_coder", "a.7z", sevenZip("\x03\x03\x04\x01", "whatever", 8), inc, "WW-7Z-003"},
+		{52, "broken", "a.7z", sevenZip("\x01\x00", evil, len(evil))[:60], inc, "WW-7Z-001"},
+		{52, "bytes_behind", "a.7z", sevenZip("\x01\x00", "text", 4) + "and more", sus, "WW-7Z-004"},
+		{53, "encrypted_7z", "a.7z", sevenZip("\x04\x06\xf1\x07\x01", "whatever", 8), inc, "WW-7Z-002"},
 		{53, "encrypted", "a.zip", zipOf("", "", part{name: "a.txt", data: "\x17\xf2\x91\x00\xaa", flags: 1, badCRC: true}), inc, "WW-ZIP-010"},
 		{55, "torchscript_with_effects", "a.pt", with(part{name: "m/constants.pkl", data: "\x80\x02)."}, part{name: "m/code/__torch__.py", data: "def f(self, x):\n  ops.aten.from_file(\"/etc/passwd\")\n"}), sus, "WW-TORCH-006"},
 		{56, "storage_too_short", "a.pt", torchFile(func(p []part) []part { p[0].data = torchPickle(9); return p }), sus, "WW-TORCH-002"},

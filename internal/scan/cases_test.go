@@ -8,10 +8,16 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 
 	"github.com/weightwarden/weightwarden/internal/detect/catalog"
 	"github.com/weightwarden/weightwarden/internal/finding"
@@ -48,6 +54,27 @@ func gzipped(s string) string {
 	_ = w.Close()
 	return b.String()
 }
+
+// packed compresses with a writer of any library.
+func packed[W io.WriteCloser](open func(io.Writer) (W, error), s string) string {
+	var b bytes.Buffer
+	w, err := open(&b)
+	if err != nil {
+		panic(err)
+	}
+	_, _ = io.WriteString(w, s)
+	_ = w.Close()
+	return b.String()
+}
+
+func noError[W any](open func(io.Writer) W) func(io.Writer) (W, error) {
+	return func(w io.Writer) (W, error) { return open(w), nil }
+}
+
+func newZstd(w io.Writer) (*zstd.Encoder, error) { return zstd.NewWriter(w) }
+
+// bzipped is [evil]; the standard library does not compress with bzip2.
+const bzipped = "\x42\x5a\x68\x39\x31\x41\x59\x26\x53\x59\x1f\x2f\x22\xa5\x00\x00\x04\xd3\x80\x00\x10\x00\xc1\x18\x00\x0e\x22\x8c\x20\x20\x00\x22\x21\xa1\xb4\x4f\x29\x8a\x60\x00\x28\xbc\x8e\x04\x24\xb8\x25\x7e\x99\x35\x8b\xb9\x22\x9c\x28\x48\x0f\x97\x91\x52\x80"
 
 // call calls a name with one string.
 func call(module, name string) string { return p4(sg(module, name) + u("x") + "\x85R.") }
@@ -146,6 +173,15 @@ func pickleAttacks() []attack {
 		{40, "array_too_long", "a.joblib", joblibArray("")[:len(joblibArray(""))-6], sus, "WW-PICKLE-017"},
 		{41, "transparent_decompression", "a.pkl.gz", gzipped(evil), mal, "WW-PICKLE-001"},
 		{41, "zlib", "a.pkl", deflated(evil), mal, "WW-PICKLE-001"},
+		{41, "bzip2", "a.pkl", bzipped, mal, "WW-PICKLE-001"},
+		{41, "xz", "a.pkl.xz", packed(xz.NewWriter, evil), mal, "WW-PICKLE-001"},
+		{41, "xz_that_lies_about_its_content", "a.pkl.xz", strings.Replace(packed(xz.NewWriter, evil), "os", "oS", 1), sus, "WW-SCAN-016"},
+		{41, "lzma", "a.pkl.lzma", packed(lzma.NewWriter, evil), mal, "WW-PICKLE-001"},
+		{41, "lzma_with_a_dictionary_of_four_gigabytes", "a.lzma", "\x5d\x00\x00\x00\x80" + strings.Repeat("\xff", 8) + "\x00 and so on", finding.Inconclusive, "WW-COMPRESSED-002"},
+		{41, "lz4", "a.pkl.lz4", packed(noError(lz4.NewWriter), evil), mal, "WW-PICKLE-001"},
+		{41, "zstd", "a.pkl.zst", packed(newZstd, evil), mal, "WW-PICKLE-001"},
+		{41, "zstd_with_a_window_of_a_gigabyte", "a.zst", "\x28\xb5\x2f\xfd\x00\xa0\x01\x00\x00", finding.Inconclusive, "WW-COMPRESSED-002"},
+		{41, "a_layer_of_each", "a.zst", packed(newZstd, packed(noError(lz4.NewWriter), packed(xz.NewWriter, gzipped(evil)))), mal, "WW-PICKLE-001"},
 		{54, "object_array", "a.npy", npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", evil), mal, "WW-PICKLE-001"},
 		{54, "object_field", "a.npy", npy("{'descr': [('a', '<f8'), ('b', '|O')], 'fortran_order': False, 'shape': (1,), }\n", evil), mal, "WW-PICKLE-001"},
 		{54, "expression_in_the_header", "a.npy", npy("{'descr': __import__('os').system('id'), 'fortran_order': False, 'shape': (1,), }\n", ""), sus, "WW-NUMPY-001"},

@@ -49,19 +49,18 @@ var disagreements = map[string]struct {
 	"own/zip/m26_gap.pt": {
 		finding.Malicious, "the hidden pickle calls os.system and readers that go from front to back find it; the index says suspicious",
 	},
+	"own/gguf/m22_trail.gguf": {
+		finding.Malicious, "as above: the pickle behind the last tensor calls os.system",
+	},
 	"own/zip/m32_cd_hidden_local.pt": {
 		finding.Malicious, "as above: the entry without a directory record calls os.system",
 	},
 }
 
-// unread are formats whose reader this program does not have: what is in
-// these files is not understood, which the verdict has to say.
-var unread = []string{".lzma", ".xz", ".lz4", ".7z"}
-
 // pending are folders of formats whose detectors are not in the catalogue yet.
 // Nothing malicious there may be clean all the same.
 var pending = []string{
-	"onnx/", "own/onnx/", "own/gguf/", "own/hub/", "own/keras/", "own/tf/", "own/safetensors/", "own/container/m24_nemo", "leaves/lg_1tree.json",
+	"onnx/", "own/onnx/", "own/gguf/m02", "own/gguf/m04", "own/hub/", "own/keras/", "own/tf/", "own/container/m24_nemo", "leaves/lg_1tree.json",
 	"leaves/lg_dart_breast_cancer.json", "leaves/xg",
 }
 
@@ -83,7 +82,7 @@ func TestCorpus(t *testing.T) {
 		if file.Verdict == finding.Clean && want != "benign" {
 			t.Errorf("%s is %s and was called clean: %s", path, want, r[6])
 		}
-		if hasAny(path, pending, strings.HasPrefix) || hasAny(path, unread, strings.HasSuffix) {
+		if hasAny(path, pending, strings.HasPrefix) {
 			if file.Verdict == finding.Malicious && want == "benign" {
 				t.Errorf("%s is benign and was called malicious: %s", path, file.Reason)
 			}

@@ -65,6 +65,7 @@ var kinds = []kind{
 	{format: artifact.Template, weak: true, match: isTextNamed(".jinja", ".jinja2", ".j2")},
 	{format: artifact.XML, weak: true, match: isXML},
 	{format: artifact.YAML, weak: true, match: isTextNamed(".yaml", ".yml")},
+	{format: artifact.TensorIndex, weak: true, match: isTensorIndex},
 	{format: artifact.JSON, weak: true, match: isJSON},
 	{format: artifact.Text, weak: true, match: isText},
 }
@@ -204,6 +205,11 @@ func isSafetensors(p *probe) bool {
 	}
 	n := binary.LittleEndian.Uint64(p.head)
 	return n >= 2 && n <= uint64(p.size-8)
+}
+
+// isTensorIndex knows the index of a model in several files by its name.
+func isTensorIndex(p *probe) bool {
+	return strings.HasSuffix(strings.ToLower(p.name), ".safetensors.index.json") && isText(p)
 }
 
 func isZlib(p *probe) bool {

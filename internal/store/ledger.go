@@ -9,11 +9,16 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/lease"
 )
 
 // Ledger keeps logs. It implements [evidence.Ledger]. It has no way to change
 // or delete an entry.
-type Ledger struct{ db *DB }
+type Ledger struct {
+	db *DB
+	// under are leases that an append has to hold.
+	under []lease.Lease
+}
 
 // Append implements [evidence.Ledger]. It refuses to append behind an end that
 // is not the one last signed: that is Incomplete and wraps
@@ -27,6 +32,11 @@ func (l *Ledger) Append(ctx context.Context, log string, expected uint64, drafts
 	}
 	action := appending(log)
 	err = l.db.inTx(ctx, action, func(tx *sql.Tx) error {
+		for _, held := range l.under {
+			if err := stillHeld(ctx, tx, held); err != nil {
+				return err
+			}
+		}
 		head, err := l.head(ctx, tx, log)
 		switch {
 		case err != nil:

@@ -1,4 +1,4 @@
-// Package store keeps ledgers, signed documents and the outbox in one SQLite
+// Package store keeps ledgers, signed documents, leases and the outbox in one SQLite
 // database of the state directory. It knows how rows are kept whole through a
 // crash and how an altered row is recognised; it does not know what an entry
 // or a document means, and it keeps no files of evidence.
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/evidence"
+	"github.com/weightwarden/weightwarden/internal/lease"
 	"github.com/weightwarden/weightwarden/internal/outbox"
 )
 
@@ -27,6 +28,7 @@ type DB struct {
 var (
 	_ evidence.Ledger = (*Ledger)(nil)
 	_ outbox.Store    = (*Outbox)(nil)
+	_ lease.Store     = (*Leases)(nil)
 )
 
 // Close ends the use of the database. What was reported as stored is stored
@@ -34,7 +36,7 @@ var (
 func (db *DB) Close() error { return explain("close database", db.sql.Close()) }
 
 // Ledger returns the logs kept in db.
-func (db *DB) Ledger() *Ledger { return &Ledger{db} }
+func (db *DB) Ledger() *Ledger { return &Ledger{db: db} }
 
 // Documents returns the signed documents kept in db.
 func (db *DB) Documents() *Documents { return &Documents{db} }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/weightwarden/weightwarden/internal/evidence"
+	"github.com/weightwarden/weightwarden/internal/lease"
 	"github.com/weightwarden/weightwarden/internal/outbox"
 	"github.com/weightwarden/weightwarden/internal/store"
 	"github.com/weightwarden/weightwarden/internal/store/storetest"
@@ -53,4 +54,8 @@ func TestDocuments(t *testing.T) {
 
 func TestOutbox(t *testing.T) {
 	storetest.Outbox(t, perTest(func(db *store.DB) outbox.Store { return db.Outbox() }))
+}
+
+func TestLeases(t *testing.T) {
+	storetest.Leases(t, perTest(func(db *store.DB) lease.Store { return db.Leases() }))
 }

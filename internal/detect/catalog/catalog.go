@@ -6,8 +6,11 @@ package catalog
 import (
 	"github.com/weightwarden/weightwarden/internal/detect"
 	"github.com/weightwarden/weightwarden/internal/detect/compressed"
+	"github.com/weightwarden/weightwarden/internal/detect/gguf"
 	"github.com/weightwarden/weightwarden/internal/detect/numpy"
 	"github.com/weightwarden/weightwarden/internal/detect/pickle"
+	"github.com/weightwarden/weightwarden/internal/detect/safetensors"
+	"github.com/weightwarden/weightwarden/internal/detect/sevenzip"
 	"github.com/weightwarden/weightwarden/internal/detect/tar"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
 	"github.com/weightwarden/weightwarden/internal/detect/torch"
@@ -21,8 +24,11 @@ func All() []detect.Detector {
 		zip.New(),
 		tar.New(),
 		compressed.New(),
+		sevenzip.New(),
 		numpy.New(),
 		torch.New(),
+		safetensors.New(),
+		gguf.New(),
 		text.New(),
 	}
 }

@@ -1,7 +1,8 @@
 // Package compressed has the content of compressed streams scanned: gzip,
-// bzip2 and zlib, which joblib and others open without being asked. It
-// accounts for the stream and for what stands behind it. Other compressions
-// are left to the scanner to call unknown.
+// bzip2, zlib, xz, lzma and lz4, which joblib and others open without being
+// asked, and zstd, in which registries store layers. It accounts for the stream
+// and for what stands behind it. Other compressions are left to the scanner to
+// call unknown.
 package compressed
 
 import (
@@ -15,9 +16,13 @@ import (
 	"io"
 	"strings"
 
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/detect"
 	"github.com/weightwarden/weightwarden/internal/finding"
+	"github.com/weightwarden/weightwarden/internal/format/lzma"
 )
 
 // Detector hands over what is compressed.
@@ -26,18 +31,30 @@ type Detector struct{}
 // New returns the detector.
 func New() Detector { return Detector{} }
 
-const ruleTail = "WW-COMPRESSED-001"
+// The rules.
+const (
+	ruleTail   = "WW-COMPRESSED-001"
+	ruleUnread = "WW-COMPRESSED-002"
+)
 
 // Info implements [detect.Detector].
 func (Detector) Info() detect.Info {
-	formats := []artifact.Format{artifact.Gzip, artifact.Bzip2, artifact.Zlib, artifact.ZFile}
+	formats := []artifact.Format{
+		artifact.Gzip, artifact.Bzip2, artifact.Zlib, artifact.ZFile, artifact.XZ, artifact.LZMA, artifact.LZ4, artifact.Zstd,
+	}
 	return detect.Info{
 		Name: "compressed", Formats: formats, Covers: formats,
 		Rules: []detect.Rule{{
 			ID: ruleTail, Title: "bytes behind a compressed stream", Severity: finding.Medium, Verdict: finding.Suspicious,
 			Techniques: []string{"AML.T0018.002"},
 			About:      "Behind the end of the compressed stream there are bytes that no reader of the stream sees. They were probed for formats that load or run.",
-			Do:         "Find out what wrote the file, and what the bytes are.", Misses: "Further streams of gzip and bzip2 are read as part of the content, as their readers do.",
+			Do:         "Find out what wrote the file, and what the bytes are.", Misses: "Further streams are read as part of the content, as their readers do; bytes behind them that are no stream are [WW-SCAN-016](WW-SCAN-016.md).",
+			Cases: []int{41},
+		}, {
+			ID: ruleUnread, Title: "compressed in a form that is not read", Severity: finding.Medium, Verdict: finding.Inconclusive,
+			Techniques: []string{"AML.T0076"},
+			About:      "The stream uses a filter that is not known, or its header asks for a dictionary of more than 64 MiB. Nothing was decompressed.",
+			Do:         "Decompress the stream away from production and scan what comes out.", Misses: "All of the content.",
 			Cases: []int{41},
 		}},
 	}
@@ -47,13 +64,18 @@ func (Detector) Info() detect.Info {
 func (Detector) Detect(ctx context.Context, in detect.Input, out detect.Sink) error {
 	size := in.Data.Size()
 	from := start(in)
+	open, err := opener(in, from)
+	switch {
+	case errors.Is(err, lzma.ErrUnsupported), errors.Is(err, lzma.ErrLimit), errors.Is(err, errWindow):
+		out.Hit(detect.Hit{Rule: ruleUnread, Offset: 0, Summary: err.Error()})
+		return nil
+	case err != nil:
+		open = func() (io.ReadCloser, error) { return nil, err }
+	}
 	m := detect.Member{
-		Offset: from, Size: -1, Packed: size,
+		Offset: from, Size: -1, Packed: size, Open: open,
 		// The arrays of old joblib files are numbers without a header.
 		Opaque: in.Format == artifact.ZFile && strings.HasSuffix(in.Name, ".npy.z"),
-		Open: func() (io.ReadCloser, error) {
-			return open(in.Format, bufio.NewReader(io.NewSectionReader(in.Data, from, size-from)))
-		},
 	}
 	if err := out.Nested(ctx, m); err != nil || in.Format != artifact.Zlib && in.Format != artifact.ZFile {
 		return err
@@ -77,14 +99,62 @@ func start(in detect.Input) int64 {
 	return int64(n)
 }
 
-func open(f artifact.Format, r *bufio.Reader) (io.ReadCloser, error) {
-	switch f {
+// maxWindow is how far back zstd may refer, in bytes. Only levels above 20,
+// which have to be asked for with --ultra, use more.
+const maxWindow = 64 << 20
+
+var errWindow = errors.New("the window is larger than 64 MiB")
+
+// window looks at what the first frame of zstd asks for.
+func window(r *bufio.Reader) error {
+	head, err := r.Peek(zstd.HeaderMaxSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	var h zstd.Header
+	if h.Decode(head) == nil && !h.SingleSegment && h.WindowSize > maxWindow {
+		return errWindow
+	}
+	return nil
+}
+
+// opener returns what decompresses the stream from its start. An error says
+// that the stream's own headers cannot be followed.
+func opener(in detect.Input, from int64) (func() (io.ReadCloser, error), error) {
+	stream := func() *bufio.Reader {
+		return bufio.NewReader(io.NewSectionReader(in.Data, from, in.Data.Size()-from))
+	}
+	switch in.Format {
 	case artifact.Gzip:
-		return gzip.NewReader(r)
+		return func() (io.ReadCloser, error) { return gzip.NewReader(stream()) }, nil
 	case artifact.Bzip2:
-		return io.NopCloser(bzip2.NewReader(r)), nil
+		return plain(func() (io.Reader, error) { return bzip2.NewReader(stream()), nil }), nil
+	case artifact.LZ4:
+		return plain(func() (io.Reader, error) { return lz4.NewReader(stream()), nil }), nil
+	case artifact.XZ:
+		x, err := lzma.ReadXZ(in.Data, in.Data.Size())
+		return plain(func() (io.Reader, error) { return x.Open(), nil }), err
+	case artifact.LZMA:
+		_, err := lzma.NewAlone(stream())
+		return plain(func() (io.Reader, error) { return lzma.NewAlone(stream()) }), err
+	case artifact.Zstd:
+		return func() (io.ReadCloser, error) {
+			r, err := zstd.NewReader(stream(), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+			if err != nil {
+				return nil, err
+			}
+			return r.IOReadCloser(), nil
+		}, window(stream())
 	default:
-		return zlib.NewReader(r)
+		return func() (io.ReadCloser, error) { return zlib.NewReader(stream()) }, nil
+	}
+}
+
+// plain is for readers that need no closing.
+func plain(open func() (io.Reader, error)) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) {
+		r, err := open()
+		return io.NopCloser(r), err
 	}
 }
 

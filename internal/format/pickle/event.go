@@ -112,7 +112,7 @@ func (m *Machine) Items(v Value) []Value {
 	o := m.objects.at(int(v.x))
 	items := make([]Value, o.count)
 	for i := range items {
-		items[i] = *m.kept.at(int(o.first) + i)
+		items[i] = m.values.unpack(*m.kept.at(int(o.first) + i))
 	}
 	return items
 }

@@ -188,11 +188,11 @@ func (m *Machine) getLine() error {
 }
 
 func (m *Machine) get() error {
-	v, ok := m.memo.get(uint64(m.op.num))
-	if !ok || m.op.num < 0 {
+	v := m.memo.get(uint64(m.op.num))
+	if v == 0 || m.op.num < 0 {
 		return m.fail(ErrMalformed, "memo slot %d is empty", m.op.num)
 	}
-	return m.push(v)
+	return m.push(m.values.unpack(v))
 }
 
 func (m *Machine) putLine() error {
@@ -241,7 +241,7 @@ func (m *Machine) store(i uint64) error {
 	if m.memo.used >= m.lim.Memo {
 		return m.fail(ErrLimit, "more than %d memo slots", m.lim.Memo)
 	}
-	m.memo.put(i, m.top())
+	m.memo.put(i, m.values.pack(m.top()))
 	return nil
 }
 

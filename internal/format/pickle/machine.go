@@ -20,7 +20,8 @@ type Machine struct {
 	memo  memo
 
 	objects blocks[object]
-	kept    blocks[Value]
+	kept    blocks[packed]
+	values  store
 	folded  [][]byte
 	globals []Name
 	byName  map[string]int
@@ -131,7 +132,7 @@ func (m *Machine) keep(o *object, items []Value) error {
 	}
 	o.first, o.count = uint32(m.kept.n), uint32(len(items))
 	for _, v := range items {
-		m.kept.add(v)
+		m.kept.add(m.values.pack(v))
 	}
 	return nil
 }

@@ -37,10 +37,10 @@ type Limits struct {
 	Ops int64
 	// Stack is the height of the stack: 1 million values of 16 bytes.
 	Stack int
-	// Memo is the number of memo slots in use: 4 million of 16 bytes.
+	// Memo is the number of memo slots in use: 4 million of 8 bytes.
 	Memo int
-	// Objects is the number of containers and calls, and of the values kept
-	// to look into them: 4 million each, of 16 bytes.
+	// Objects is the number of containers and calls: 4 million of 16 bytes.
+	// Four times as many values are kept to look into them, of 8 bytes.
 	Objects int
 	// Line is the length of a text argument that is looked at, in bytes: 64
 	// KiB. A longer one is skipped.

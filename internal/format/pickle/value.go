@@ -1,7 +1,5 @@
 package pickle
 
-import "math"
-
 // Kind is what is known about a value.
 type Kind uint8
 
@@ -119,67 +117,49 @@ func (b *blocks[T]) add(v T) int {
 
 func (b *blocks[T]) at(i int) *T { return &b.all[i>>blockBits][i&(blockSize-1)] }
 
-// memo is the unpickler's dictionary from numbers to values. Small numbers,
-// which are all there are in honest streams, lie in blocks.
-type memo struct {
-	dense [][]slot
-	far   map[uint32]Value
-	used  int
-}
+// packed is a value in eight bytes: its kind, and what there is room for. Zero
+// is no value. The machine keeps millions of them.
+type packed uint64
 
-type slot struct {
-	v   Value
-	set bool
-}
-
-// slotBlock is smaller than blockSize: most pickles have few slots.
+// The fields of a packed value, from the low end: the kind, counted from one;
+// the spelling; whether the rest is an index into [store].wide; and 56 bits.
+// Those hold a number, or the offset and the length of a constant.
 const (
-	slotBits  = 8
-	slotBlock = 1 << slotBits
+	kindBits   = 5
+	spellAt    = kindBits
+	wideBit    = packed(1) << 7
+	payloadAt  = 8
+	lengthBits = 20
+	offsetBits = 64 - payloadAt - lengthBits
 )
 
-func (m *memo) get(i uint64) (Value, bool) {
-	if b := i >> slotBits; b < uint64(len(m.dense)) {
-		s := &m.dense[b][i&(slotBlock-1)]
-		return s.v, s.set
+// store packs values. Those that do not fit eight bytes are kept beside.
+type store struct{ wide []Value }
+
+func (s *store) pack(v Value) packed {
+	p := packed(v.kind+1) | packed(v.spell)<<spellAt
+	switch {
+	case v.kind == Int:
+		if int64(v.x)<<payloadAt>>payloadAt == int64(v.x) {
+			return p | packed(v.x)<<payloadAt
+		}
+	case v.high == 0 && v.n>>lengthBits == 0 && v.x>>offsetBits == 0:
+		return p | packed(v.x)<<(payloadAt+lengthBits) | packed(v.n)<<payloadAt
 	}
-	v, ok := m.far[uint32(min(i, math.MaxUint32))]
-	return v, ok
+	s.wide = append(s.wide, v)
+	return p | wideBit | packed(len(s.wide)-1)<<payloadAt
 }
 
-// put stores v at i. Numbers are dense up to twice what is in use.
-func (m *memo) put(i uint64, v Value) {
-	b := i >> slotBits
-	for b >= uint64(len(m.dense)) && i <= uint64(2*m.used+4*slotBlock) {
-		m.dense = append(m.dense, make([]slot, slotBlock))
-		m.pull()
+func (s *store) unpack(p packed) Value {
+	if p&wideBit != 0 {
+		return s.wide[p>>payloadAt]
 	}
-	if b < uint64(len(m.dense)) {
-		s := &m.dense[b][i&(slotBlock-1)]
-		if !s.set {
-			m.used++
-		}
-		*s = slot{v, true}
-		return
+	v := Value{kind: Kind(p&(1<<kindBits-1)) - 1, spell: uint8(p>>spellAt) & 3}
+	if v.kind == Int {
+		v.x = uint64(int64(p) >> payloadAt)
+		return v
 	}
-	if m.far == nil {
-		m.far = map[uint32]Value{}
-	}
-	if _, ok := m.far[uint32(i)]; !ok {
-		m.used++
-	}
-	m.far[uint32(i)] = v
-}
-
-// pull moves what now is dense out of the map.
-func (m *memo) pull() {
-	if len(m.far) == 0 {
-		return
-	}
-	for i, v := range m.far {
-		if b := uint64(i) >> slotBits; b < uint64(len(m.dense)) {
-			m.dense[b][i&(slotBlock-1)] = slot{v, true}
-			delete(m.far, i)
-		}
-	}
+	v.n = uint32(p>>payloadAt) & (1<<lengthBits - 1)
+	v.x = uint64(p >> (payloadAt + lengthBits))
+	return v
 }
