@@ -34,6 +34,7 @@ func main() {
 		Root:         os.Geteuid() == 0,
 		Version:      version,
 		TempDir:      os.TempDir(),
+		LeaseBreaks:  leaseBreaks(),
 	}
 	os.Exit(cli.Main(ctx, env, os.Args[1:]))
 }

@@ -109,7 +109,6 @@ var rows = []row{
 	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
 	{"internal/contain/...", "internal/action internal/artifact internal/fault internal/finding internal/fsop", ""},
 	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
-	{"internal/notify/...", "internal/fault internal/message", ""},
 	// connections to somebody else, under a policy
 	{"internal/egress", "internal/artifact", ""},
 	{"internal/notify", "internal/artifact internal/finding internal/indicator", ""},
@@ -118,6 +117,7 @@ var rows = []row{
 
 	// processes
 	{"internal/agent", "internal/artifact internal/check internal/fault internal/finding internal/indicator internal/notify internal/outbox", ""},
+	{"internal/agent", "internal/artifact internal/check internal/evidence internal/fault internal/finding internal/indicator internal/outbox internal/trust internal/watch", ""},
 
 	// surface: the command line sees everything; nothing sees it but main
 	{"internal/config", "internal/approval internal/artifact internal/drift internal/fault internal/finding internal/pyenv", "go.yaml.in/yaml/v4"},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -33,6 +34,9 @@ type Env struct {
 	Root    bool
 	Version string
 	TempDir string
+	// LeaseBreaks tells when somebody waits for a lease that this process has
+	// on a file. Nil where there are none.
+	LeaseBreaks <-chan os.Signal
 	// Journal is told each point of a plan's journal. Nil outside crash tests.
 	Journal func(point string)
 }
