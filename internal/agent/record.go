@@ -12,7 +12,6 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/check"
 	"github.com/weightwarden/weightwarden/internal/evidence"
-	"github.com/weightwarden/weightwarden/internal/indicator"
 )
 
 // VerdictLog is the name of the log of verdicts in the host's ledger.
@@ -33,12 +32,15 @@ type Verdict struct {
 	// Baseline is the root digest it was compared with.
 	Baseline string       `json:"baseline,omitempty"`
 	Method   check.Method `json:"method,omitempty"`
-	// Indicators are the ids of what was found; Omitted counts those beyond
-	// the first few. Digest is over all of them.
-	Indicators []string  `json:"indicators"`
-	Omitted    int       `json:"omitted,omitempty"`
-	Digest     string    `json:"digest"`
-	At         time.Time `json:"at"`
+	// New and Gone are the ids of indicators that were not there in the verdict
+	// before, and that were. Omitted counts those of both beyond the first few.
+	New     []string `json:"new"`
+	Gone    []string `json:"gone"`
+	Omitted int      `json:"omitted,omitempty"`
+	// Count is how many there are now, Digest is over all of them.
+	Count  int       `json:"count"`
+	Digest string    `json:"digest"`
+	At     time.Time `json:"at"`
 }
 
 // Stayed says that cycles came to the verdicts that stand before it in the log.
@@ -53,8 +55,9 @@ type Stayed struct {
 	Digest string `json:"digest"`
 }
 
-// maxListed is how many indicators an entry spells out.
-const maxListed = 64
+// maxListed is how many indicators an entry spells out of those that came, and
+// of those that went.
+const maxListed = 1024
 
 // foldEvery is how long equal verdicts are counted before that is recorded.
 const foldEvery = time.Hour
@@ -66,8 +69,14 @@ type Record struct {
 	Ledger evidence.Ledger
 	Actor  string
 
-	known  map[string]Verdict // by model; nil before the log was read
+	known  map[string]standing // by model; nil before the log was read
 	stayed Stayed
+}
+
+// standing is the verdict that stands.
+type standing struct {
+	digest string
+	ids    []string // sorted
 }
 
 // load takes over what the log says.
@@ -79,7 +88,7 @@ func (r *Record) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the log of verdicts: %w", err)
 	}
-	known := map[string]Verdict{}
+	known := map[string]standing{}
 	for _, e := range entries {
 		var v Verdict
 		var s Stayed
@@ -87,7 +96,7 @@ func (r *Record) load(ctx context.Context) error {
 		switch e.Kind {
 		case KindVerdict:
 			err = e.Decode(&v)
-			known[v.Model] = v
+			known[v.Model] = standing{v.Digest, without(sorted(append(known[v.Model].ids, v.New...)), v.Gone)}
 		case KindSame:
 			if err = e.Decode(&s); !r.stayed.To.After(s.To) {
 				r.stayed = Stayed{} // it was written down before the end
@@ -118,14 +127,15 @@ func (r *Record) verdicts(ctx context.Context, report *check.Report, l look) err
 		return err
 	}
 	var drafts []evidence.Draft
-	fresh := map[string]Verdict{}
+	fresh := map[string]standing{}
 	for _, m := range report.Models {
 		if l.stale[m.ID] {
 			continue
 		}
-		v := verdictOf(m, report)
-		if old, ok := r.known[m.ID]; !ok || old.Digest != v.Digest {
-			fresh[m.ID] = v
+		old, known := r.known[m.ID]
+		v, now := verdictOf(m, report, old)
+		if !known || old.digest != v.Digest {
+			fresh[m.ID] = now
 			drafts = append(drafts, evidence.Draft{Time: report.CheckTime, Actor: r.Actor, Kind: KindVerdict, Body: v})
 		}
 	}
@@ -149,7 +159,7 @@ func (r *Record) verdicts(ctx context.Context, report *check.Report, l look) err
 }
 
 // count adds a cycle that came to the same.
-func count(s Stayed, report *check.Report, known map[string]Verdict) Stayed {
+func count(s Stayed, report *check.Report, known map[string]standing) Stayed {
 	if s.Cycles == 0 {
 		s.From = report.CheckTime
 	}
@@ -160,7 +170,7 @@ func count(s Stayed, report *check.Report, known map[string]Verdict) Stayed {
 		s.Verdicts[m.Verdict]++
 	}
 	for _, id := range slices.Sorted(maps.Keys(known)) {
-		_, _ = fmt.Fprintf(h, "%s %s\n", id, known[id].Digest)
+		_, _ = fmt.Fprintf(h, "%s %s\n", id, known[id].digest)
 	}
 	s.Digest = hex.EncodeToString(h.Sum(nil))
 	return s
@@ -178,23 +188,43 @@ func (r *Record) flush(ctx context.Context, at time.Time) error {
 	return err
 }
 
-// verdictOf is the verdict of a report on one of its models.
-func verdictOf(m check.Model, report *check.Report) Verdict {
-	v := Verdict{Model: m.ID, Verdict: m.Verdict, Root: m.Root, Method: m.Method, Indicators: []string{}, At: report.CheckTime}
+// verdictOf is the verdict of a report on one of its models, after the one that
+// stood before.
+func verdictOf(m check.Model, report *check.Report, before standing) (Verdict, standing) {
+	v := Verdict{Model: m.ID, Verdict: m.Verdict, Root: m.Root, Method: m.Method, At: report.CheckTime}
 	if m.Baseline != nil {
 		v.Baseline = m.Baseline.Root
 	}
+	var ids []string
 	for _, i := range report.Indicators {
-		if i.Source == m.ID && i.Type != indicator.BehaviorInsufficient && !behaviour(i.Type) {
-			v.Indicators = append(v.Indicators, i.ID)
+		if i.Source == m.ID && !behaviour(i.Type) {
+			ids = append(ids, i.ID)
 		}
 	}
-	slices.Sort(v.Indicators)
-	v.Indicators = slices.Compact(v.Indicators)
-	sum := sha256.Sum256([]byte(strings.Join(append([]string{string(v.Verdict), v.Root, v.Baseline}, v.Indicators...), "\n")))
-	v.Digest = hex.EncodeToString(sum[:])
-	if more := len(v.Indicators) - maxListed; more > 0 {
-		v.Indicators, v.Omitted = v.Indicators[:maxListed], more
+	ids = sorted(ids)
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{string(v.Verdict), v.Root, v.Baseline}, ids...), "\n")))
+	v.Digest, v.Count = hex.EncodeToString(sum[:]), len(ids)
+	v.New, v.Gone = without(ids, before.ids), without(before.ids, ids)
+	for _, list := range []*[]string{&v.New, &v.Gone} {
+		if more := len(*list) - maxListed; more > 0 {
+			*list, v.Omitted = (*list)[:maxListed], v.Omitted+more
+		}
 	}
-	return v
+	return v, standing{v.Digest, ids}
+}
+
+func sorted(ids []string) []string {
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// without returns what is in ids and not in others, both sorted.
+func without(ids, others []string) []string {
+	out := []string{}
+	for _, id := range ids {
+		if _, found := slices.BinarySearch(others, id); !found {
+			out = append(out, id)
+		}
+	}
+	return out
 }

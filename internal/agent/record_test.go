@@ -58,7 +58,7 @@ func (b *book) words(t *testing.T) (out []string) {
 			if err := e.Decode(&v); err != nil {
 				t.Fatal(err)
 			}
-			out = append(out, v.Model+" "+string(v.Verdict)+" "+strings.Repeat("!", len(v.Indicators)))
+			out = append(out, v.Model+" "+string(v.Verdict)+" "+strings.Repeat("!", v.Count))
 		case agent.KindSame:
 			var s agent.Stayed
 			if err := e.Decode(&s); err != nil {
