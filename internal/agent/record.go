@@ -159,7 +159,7 @@ func (r *Record) verdicts(ctx context.Context, report *check.Report, l look) err
 }
 
 // count adds a cycle that came to the same.
-func count(s Stayed, report *check.Report, known map[string]Verdict) Stayed {
+func count(s Stayed, report *check.Report, known map[string]standing) Stayed {
 	if s.Cycles == 0 {
 		s.From = report.CheckTime
 	}
