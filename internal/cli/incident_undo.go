@@ -29,6 +29,7 @@ Taking back an isolation puts the tampered model back into serving.`,
 	}
 	cmd.Flags().BoolVar(&o.apply, "apply", false, "carry the plan out; without it nothing is changed")
 	cmd.Flags().StringVar(&o.planOut, "plan-out", "", "write the plan to this `file`")
+	o.cluster.add(cmd.Flags())
 	return cmd
 }
 
@@ -36,6 +37,9 @@ func runUndo(ctx context.Context, g *globals, o planOptions, id, step string) er
 	return g.with(ctx, func(s *session) error {
 		inc, err := s.fold(ctx, id)
 		if err != nil {
+			return err
+		}
+		if err := s.reconnect(o.cluster, inc); err != nil {
 			return err
 		}
 		plan, err := s.responder().PlanUndo(ctx, inc, step)
@@ -47,18 +51,28 @@ func runUndo(ctx context.Context, g *globals, o planOptions, id, step string) er
 }
 
 func newIncidentResume(g *globals) *cobra.Command {
-	return &cobra.Command{
+	var o clusterFlags
+	cmd := &cobra.Command{
 		Use: "resume ID", Short: "Continue what was interrupted", Args: cobra.ExactArgs(1),
 		Long: `Continues every approved plan that was begun and not finished, after a crash or
 after the cause of a failure was removed. What was done already is found out by
 looking, not by memory.`,
 		Example: "  weightwarden incident resume INC-20261123-ABCDEFGH",
-		RunE:    func(cmd *cobra.Command, args []string) error { return runResume(cmd.Context(), g, args[0]) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return runResume(cmd.Context(), g, o, args[0]) },
 	}
+	o.add(cmd.Flags())
+	return cmd
 }
 
-func runResume(ctx context.Context, g *globals, id string) error {
+func runResume(ctx context.Context, g *globals, o clusterFlags, id string) error {
 	return g.with(ctx, func(s *session) error {
+		before, err := s.fold(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := s.reconnect(o, before); err != nil {
+			return err
+		}
 		resumed, err := s.responder().Resume(ctx, id)
 		if err != nil {
 			return err

@@ -22,12 +22,14 @@ type planOptions struct {
 	model   string
 	apply   bool
 	planOut string
+	cluster clusterFlags
 }
 
 func (o *planOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.model, "model", "", "`id` of the model (default: the only one of the incident)")
 	f.BoolVar(&o.apply, "apply", false, "carry the plan out; without it nothing is changed")
 	f.StringVar(&o.planOut, "plan-out", "", "write the plan to this `file`")
+	o.cluster.add(f)
 }
 
 // planned is what commands that plan print.

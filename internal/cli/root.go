@@ -77,6 +77,7 @@ func newRoot(env Env) *cobra.Command {
 		newScan(g),
 		newHunt(g),
 		newIncident(g),
+		newKube(g),
 		newEvidence(g),
 		newPlaybook(g),
 		newDrill(g),

@@ -12,11 +12,13 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/check"
+	"github.com/weightwarden/weightwarden/internal/cluster"
 	"github.com/weightwarden/weightwarden/internal/config"
 	"github.com/weightwarden/weightwarden/internal/contain/catalog"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/fsop"
+	"github.com/weightwarden/weightwarden/internal/kube"
 	"github.com/weightwarden/weightwarden/internal/oms"
 	"github.com/weightwarden/weightwarden/internal/pyenv"
 	"github.com/weightwarden/weightwarden/internal/respond"
@@ -36,6 +38,10 @@ type session struct {
 	vault   *vault.Vault
 	conf    *config.Config
 	drivers []action.Driver
+	// The way to a cluster, where there is one: see connect.
+	cluster   *kube.Client
+	scenes    cluster.Scenes
+	clustered []catalog.ClusterDriver
 }
 
 // open opens the state directory, making it on first use. The configuration

@@ -71,6 +71,9 @@ type Config struct {
 	Playbook   string
 	Clocks     Clocks     // clocks
 	Operations Operations // operations
+	// Workloads say what of a Kubernetes cluster serves the models
+	// (workloads).
+	Workloads []Workload
 }
 
 // Operations says where the agent can be asked how it is.
@@ -79,6 +82,34 @@ type Operations struct {
 	Listen string
 	// Pprof is the loopback address of the profiles, or "" (pprof).
 	Pprof string
+}
+
+// Workload says which workloads of a cluster serve a model, and how each of
+// its versions is served.
+type Workload struct {
+	// Model is the id of a model under models (model).
+	Model string
+	// Namespaces are looked through; without any, the one of the flags or the
+	// context (namespaces).
+	Namespaces []string
+	// Labels select workloads; model=<id> by default (labels).
+	Labels map[string]string
+	// Sources are the images, digests and addresses that carry the model
+	// (sources).
+	Sources []string
+	// Versions say how versions are served, by their names in the archive
+	// (versions).
+	Versions map[string]Served
+}
+
+// Served says by what a version is served.
+type Served struct {
+	// Images are references by digest, by the container's name (images).
+	Images map[string]string
+	// Volume is a reference by digest for a mounted image (volume).
+	Volume string
+	// URI is where an inference service or a container fetches it (uri).
+	URI string
 }
 
 // Clocks says which deadlines apply and how they are counted.
@@ -275,6 +306,15 @@ var example string
 // Example returns a commented configuration with every key, that Parse
 // accepts.
 func Example() string { return example }
+
+// Served returns the workload section of a model.
+func (c *Config) Served(id string) (Workload, bool) {
+	i := slices.IndexFunc(c.Workloads, func(w Workload) bool { return w.Model == id })
+	if i < 0 {
+		return Workload{}, false
+	}
+	return c.Workloads[i], true
+}
 
 // Model returns the model with the given id.
 func (c *Config) Model(id string) (Model, bool) {

@@ -18,6 +18,7 @@ const maxInterval = 30 * 24 * time.Hour
 // file reads the whole of a configuration into c.
 func (r *reader) file(n *yaml.Node, c *Config) {
 	var modelLines []int // of every model that was read
+	var workloads *yaml.Node
 	models := func(n *yaml.Node, at string) {
 		if modelLines != nil {
 			r.wrong(n.Line, at, "models and monitored_models are the same: give one of them")
@@ -47,8 +48,10 @@ func (r *reader) file(n *yaml.Node, c *Config) {
 		"playbook":                 func(n *yaml.Node, at string) { c.Playbook = r.path(n, at) },
 		"clocks":                   func(n *yaml.Node, at string) { c.Clocks = r.clocks(n, at) },
 		"operations":               func(n *yaml.Node, at string) { c.Operations = r.operations(n, at) },
+		"workloads":                func(n *yaml.Node, at string) { workloads = n; c.Workloads = r.workloads(n, at) },
 	})
 	r.together(c, modelLines)
+	r.workloadModels(c, workloads)
 }
 
 func (r *reader) model(n *yaml.Node, at string) Model {
