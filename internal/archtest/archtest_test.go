@@ -115,6 +115,8 @@ var rows = []row{
 	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
 	{"internal/contain/...", "internal/action internal/artifact internal/fault internal/finding internal/fsop", ""},
 	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
+	{"internal/metrics", "", ""},
+	{"internal/systemd", "", "golang.org/x/sys/unix"},
 	// connections to somebody else, under a policy
 	{"internal/egress", "internal/artifact", ""},
 	{"internal/notify", "internal/artifact internal/finding internal/indicator", ""},
