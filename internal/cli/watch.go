@@ -10,6 +10,7 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/agent"
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/check"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
@@ -66,6 +67,7 @@ func runWatch(ctx context.Context, g *globals) error {
 		if err != nil {
 			return err
 		}
+		c.Baselines.Decoded = &baseline.Decoded{}
 		live := &check.Live{
 			Checker: c, Small: check.DefaultSmall, DriftEvery: s.conf.Watch.DriftEvery, PackagesEvery: s.conf.Watch.PackagesEvery,
 		}
