@@ -110,7 +110,7 @@ var rows = []row{
 	{"internal/contain/catalog", "internal/action internal/cluster internal/contain/...", ""},
 	{"internal/contain/...", "internal/action internal/artifact internal/cluster internal/fault internal/finding internal/fsop", ""},
 	// the only importer of Kubernetes code
-	{"internal/kube", "internal/cluster internal/fault", "k8s.io/apimachinery k8s.io/client-go"},
+	{"internal/kube", "internal/action internal/cluster internal/fault", "k8s.io/apimachinery k8s.io/client-go"},
 	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
 	{"internal/contain/...", "internal/action internal/artifact internal/fault internal/finding internal/fsop", ""},
 	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},

@@ -33,7 +33,7 @@ func newHost(t *testing.T, kubeconfig, model, workloads string) *host {
 		t.Fatal(err)
 	}
 	h.write(filepath.Join(good, "model.safetensors"), "good weights of "+model)
-	h.write(h.config, fmt.Sprintf("models:\n  - id: %s\n    path: %s\narchive: archive\ntrust:\n  public_keys: [release.pub]\nworkloads:\n%s",
+	h.write(h.config, fmt.Sprintf("models:\n  - id: %s\n    path: %s\narchive: archive\nsecrets_to_rotate: [registry/token]\ntrust:\n  public_keys: [release.pub]\nworkloads:\n%s",
 		model, filepath.Join(h.dir, "not-on-this-host"), workloads))
 	h.run(0, "key", "generate", "--out", filepath.Join(h.dir, "release"))
 	h.run(0, "sign", good, "--private-key", filepath.Join(h.dir, "release.pem"))
@@ -84,6 +84,12 @@ func (h *host) run(code int, args ...string) map[string]any {
 func (h *host) act(code int, command string, args ...string) map[string]any {
 	h.t.Helper()
 	return h.run(code, append([]string{"incident", command, h.incident, "--kubeconfig", h.kubeconfig}, args...)...)
+}
+
+// rotated ends the task that keeps requests from being let through again.
+func (h *host) rotated() {
+	h.t.Helper()
+	h.run(0, "incident", "task", h.incident, "rotate-1")
 }
 
 // declare opens an incident and seals the evidence.
