@@ -132,6 +132,8 @@ var rows = []row{
 	{"internal/cli/modeltest", "", ""}, // tests only
 	{"scripts/atlas", "internal/atlas/gen", ""},
 	{"bench/...", "", ""}, // tests only
+	// what make e2e runs against, in modules of their own
+	{"tools/e2e/...", "", "go.etcd.io/etcd/server/v3 k8s.io/kubernetes sigs.k8s.io/kwok"},
 }
 
 func TestImports(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/cli"
+	"github.com/weightwarden/weightwarden/internal/kube"
 )
 
 // host is where the responder works: a state directory, an archive with one
@@ -21,6 +22,8 @@ type host struct {
 	t                *testing.T
 	dir, kubeconfig  string
 	incident, config string
+	// journal is told the points of the journal; nil for nobody.
+	journal func(point string)
 }
 
 // newHost makes the archive; workloads is that section of the configuration.
@@ -47,6 +50,16 @@ func (h *host) write(path, text string) {
 	}
 }
 
+// connected returns a client of the API for one user.
+func connected(t *testing.T, kubeconfig string) *kube.Client {
+	t.Helper()
+	api, err := kube.Connect(kube.Options{Kubeconfig: kubeconfig, Version: "e2e"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api
+}
+
 func world(out, errs *bytes.Buffer) cli.Env {
 	return cli.Env{
 		Stdin: strings.NewReader(""), Stdout: out, Stderr: errs, Getenv: func(string) string { return "" },
@@ -61,7 +74,9 @@ func (h *host) arguments(args []string) []string {
 // try runs the program and returns its exit code and what it printed.
 func (h *host) try(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = cli.Main(context.Background(), world(&out, &errs), h.arguments(args))
+	env := world(&out, &errs)
+	env.Journal = h.journal
+	code = cli.Main(context.Background(), env, h.arguments(args))
 	return code, out.String(), errs.String()
 }
 
