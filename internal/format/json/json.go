@@ -179,10 +179,7 @@ func Walk(r io.Reader, lim Limits, h Handler) error {
 		_, _ = p.r.Discard(3)
 		p.at = 3
 	}
-	if err := p.text(); err != nil {
-		return err
-	}
-	return nil
+	return p.text()
 }
 
 // frame is an object or an array that is open.
