@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weightwarden/weightwarden/internal/detect"
 	"github.com/weightwarden/weightwarden/internal/detect/catalog"
 	"github.com/weightwarden/weightwarden/internal/finding"
 )
@@ -288,8 +289,8 @@ func TestBenignRepository(t *testing.T) {
 // public attacks, and an attack that shows it.
 func TestRepositoryRulesCatchTheirCases(t *testing.T) {
 	for _, n := range []int{59, 60, 61, 62, 63, 64, 65, 66, 67, 75, 76, 79, 80, 81, 83, 84, 85, 86, 87, 88, 90} {
-		claimed := slices.ContainsFunc(catalog.Infos(), func(i detectInfo) bool {
-			return slices.ContainsFunc(i.Rules, func(r detectRule) bool { return slices.Contains(r.Cases, n) })
+		claimed := slices.ContainsFunc(catalog.Infos(), func(i detect.Info) bool {
+			return slices.ContainsFunc(i.Rules, func(r detect.Rule) bool { return slices.Contains(r.Cases, n) })
 		})
 		shown := slices.ContainsFunc(repositoryCases(), func(a attack) bool { return a.number == n })
 		if !claimed || !shown {

@@ -11,6 +11,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/format/pickle"
 	"github.com/weightwarden/weightwarden/internal/format/torch"
+	"github.com/weightwarden/weightwarden/internal/format/xgboost"
 )
 
 // kind is one row of the table.
@@ -31,6 +32,7 @@ var kinds = []kind{
 	{format: artifact.GGML, match: magic("lmgg", "fmgg", "tjgg", "algg", "nsgg")},
 	{format: artifact.NumPy, match: magic("\x93NUMPY")},
 	{format: artifact.HDF5, match: isHDF5},
+	{format: artifact.Checkpoint, match: isCheckpoint},
 	{format: artifact.RData, match: magic("RDX2\n", "RDX3\n", "RDB2\n", "RDB3\n", "RDA2\n", "RDA3\n", "X\n\x00\x00\x00\x02", "X\n\x00\x00\x00\x03", "B\n\x02\x00\x00\x00", "B\n\x03\x00\x00\x00")},
 	{format: artifact.TFLite, match: magicAt(4, "TFL3")},
 	{format: artifact.TensorRT, match: magic("ftrt", "ptrt")},
@@ -61,6 +63,9 @@ var kinds = []kind{
 	{format: artifact.SavedModel, weak: true, match: isSavedModel},
 	{format: artifact.MetaGraph, weak: true, match: isMetaGraph},
 	{format: artifact.GraphDef, weak: true, match: isGraphDef},
+	{format: artifact.XGBoost, weak: true, match: func(p *probe) bool { return xgboost.Looks(p.head) }},
+	{format: artifact.KerasMetadata, weak: true, match: isKerasMetadata},
+	{format: artifact.Fingerprint, weak: true, match: isFingerprint},
 	{format: artifact.Zlib, weak: true, match: isZlib},
 	{format: artifact.LZMA, weak: true, match: isLZMA},
 	{format: artifact.Bytecode, weak: true, match: isBytecode},
