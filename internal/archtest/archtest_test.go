@@ -115,6 +115,8 @@ var rows = []row{
 	// the only importer of Kubernetes code
 	{"internal/kube", "internal/cluster internal/fault", "k8s.io/apimachinery k8s.io/client-go"},
 	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
+	{"internal/metrics", "", ""},
+	{"internal/systemd", "", "golang.org/x/sys/unix"},
 	// connections to somebody else, under a policy
 	{"internal/egress", "internal/artifact", ""},
 	{"internal/notify", "internal/artifact internal/finding internal/indicator", ""},
@@ -123,6 +125,8 @@ var rows = []row{
 
 	// processes
 	{"internal/agent", "internal/artifact internal/check internal/clock internal/fault internal/finding internal/indicator internal/notify internal/outbox", ""},
+	{"internal/agent", "internal/artifact internal/check internal/fault internal/finding internal/indicator internal/notify internal/outbox", ""},
+	{"internal/agent", "internal/artifact internal/check internal/evidence internal/fault internal/finding internal/indicator internal/outbox internal/trust internal/watch", ""},
 
 	// surface: the command line sees everything; nothing sees it but main
 	{"internal/config", "internal/approval internal/artifact internal/drift internal/fault internal/finding internal/pyenv", "go.yaml.in/yaml/v4"},
