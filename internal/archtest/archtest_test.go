@@ -118,6 +118,7 @@ var rows = []row{
 	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
 	{"internal/contain/...", "internal/action internal/artifact internal/fault internal/finding internal/fsop", ""},
 	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
+	{"internal/deploy", "internal/artifact internal/fault", ""},
 	{"internal/metrics", "", ""},
 	{"internal/systemd", "", "golang.org/x/sys/unix"},
 	// connections to somebody else, under a policy
