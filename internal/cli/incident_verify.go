@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/weightwarden/weightwarden/internal/agent"
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
@@ -29,12 +30,14 @@ func newIncidentVerify(g *globals) *cobra.Command {
 	var o incidentVerifyOptions
 	cmd := &cobra.Command{
 		Use: "verify ID", Short: "Has the record or the evidence been altered?", Args: cobra.ExactArgs(1),
-		Long: `Checks the chain of the record, its signed checkpoints and every sealed item in
-the vault, and names what was altered, removed, reordered, inserted or cut off.
+		Long: `Checks the chain of the record, its signed checkpoints, the signatures of
+approvals and every sealed item in the vault, and names what was altered, removed,
+reordered, inserted, cut off or forged.
 Entries that were cut off together with their checkpoints show only against a
 checkpoint that was kept elsewhere: weightwarden incident checkpoint ID > FILE
 
-ID "host" stands for the host's record of baselines and deny-list.
+ID "host" stands for the host's record of baselines and deny-list, "watch" for
+the watcher's record of verdicts.
 Exit code 1 when anything was altered.`,
 		Example: "  weightwarden incident verify INC-20261123-ABCDEFGH --checkpoint inc.checkpoint",
 		RunE:    func(cmd *cobra.Command, args []string) error { return runIncidentVerify(cmd.Context(), g, o, args[0]) },
@@ -62,7 +65,7 @@ type damaged struct {
 }
 
 func runIncidentVerify(ctx context.Context, g *globals, o incidentVerifyOptions, id string) error {
-	if id != trust.Log {
+	if id != trust.Log && id != agent.VerdictLog {
 		if err := incident.CheckID(id); err != nil {
 			return err
 		}
@@ -108,6 +111,9 @@ func (s *session) verifyRecord(ctx context.Context, o incidentVerifyOptions, id 
 	out := &verification{
 		IncidentID: id, Verdict: "intact", Entries: len(state.Rows), Key: key.String(),
 		Problems: append([]evidence.Problem{}, evidence.VerifyLog(state, key)...), Evidence: []damaged{},
+	}
+	if id != trust.Log {
+		out.Problems = append(out.Problems, incident.VerifyApprovals(id, state.Rows)...)
 	}
 	s.verifyVault(ctx, state, out)
 	if len(out.Problems)+len(out.Evidence) > 0 {
