@@ -51,7 +51,9 @@ func (v *verifier) records() error {
 	}
 	v.sortCheckpoints()
 	var used []bool
+	auditor := incident.Auditor{Log: v.manifest.Incident}
 	n, err := v.log(v.manifest.Incident, entriesName, notesName, func(raw []byte) {
+		auditor.See(raw)
 		if item, ok := sealedItem(raw); ok {
 			used = v.item(item, used)
 		} else if stamp, ok := stampIn(raw); ok {
@@ -62,6 +64,9 @@ func (v *verifier) records() error {
 		return err
 	}
 	v.report.Entries = n
+	for _, p := range auditor.Problems {
+		v.add(Record, v.manifest.Incident, v.places[entriesName].at, 0, "%s: %s", p.Kind, p.Detail)
+	}
 	if err := v.stamped(); err != nil {
 		return err
 	}

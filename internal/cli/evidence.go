@@ -47,8 +47,8 @@ func newEvidenceVerify(g *globals) *cobra.Command {
 		Use: "verify BUNDLE", Short: "Has an exported bundle been altered? Needs nothing but the file", Args: cobra.ExactArgs(1),
 		Long: `Verifies a bundle of incident export, offline and without a state directory: every
 byte of the file, the signature over it, the chains of both records, their
-checkpoints, and that the evidence is what the record says was sealed. What was
-altered, taken out, added or moved is named with its place in the file.
+checkpoints, the signatures of approvals, and that the evidence is what the record
+says was sealed. What was altered, taken out, added or moved is named with its place in the file.
 
 Without --key the bundle is verified with the key in it. That proves that
 nothing changed since it was sealed, not who sealed it: whoever can replace the

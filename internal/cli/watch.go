@@ -18,6 +18,9 @@ SIGTERM or SIGINT, and stops at once. What is new is sent to alert_webhook as
 until it is delivered, over restarts too, and the same finding is not sent
 twice while it lasts.
 
+Models are isolated without a person only where a policy under auto_contain: in
+the configuration says so; see docs/people.md.
+
 So are the alarms of the deadlines of incidents, at 50, 80, 95 and 100 percent
 of their time: what came due while nobody watched is sent late and says so.
 
@@ -54,8 +57,11 @@ func runWatch(ctx context.Context, g *globals) error {
 			return err
 		}
 		a.Delivery, a.Host = agent.NewDelivery(s.db.Outbox(), to, g.log()), g.host()
-		if g.json() {
-			a.Report = func(r *check.Report) { _ = g.printLine(r) }
+		a.Report = func(r *check.Report) {
+			if g.json() {
+				_ = g.printLine(r)
+			}
+			s.afterCheck(ctx, r)
 		}
 		ctx, stop := context.WithCancel(ctx)
 		var guards sync.WaitGroup
