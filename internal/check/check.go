@@ -95,6 +95,9 @@ type Model struct {
 	Baseline *BaselineInfo `json:"baseline"`
 	// Layout is nil when the model could not be looked at.
 	Layout *layout.Report `json:"layout"`
+	// Look counts the looks at a model of one [Live]: of two reports that
+	// cross, the one with the higher number is the later.
+	Look uint64 `json:"-"`
 }
 
 // BaselineInfo is what the model was compared with.
@@ -197,7 +200,7 @@ func (r *Report) Outcome(failOn finding.Severity) (found, untrusted, incomplete 
 
 // model checks one model. Its trouble is in the indicators. Without a record to
 // rely on no baseline is taken, and nothing is called clean.
-func (c *Checker) model(ctx context.Context, state *trust.State, t Target, g glance) (Model, []indicator.Indicator, *manifest.Manifest) {
+func (c *Checker) model(ctx context.Context, state *trust.State, t Target, g glance) (Model, []indicator.Indicator, *sight) {
 	m := Model{ID: t.ID, Path: t.Path, Critical: t.Critical}
 	var base *baseline.Baseline
 	var baseErr error
@@ -220,7 +223,7 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target, g gla
 	m.Method = o.sight.method
 	if state == nil {
 		m.Verdict = Error // the record that would say what it should be was altered
-		return m, baseline.Problems(t.ID, now, c.Now()), now
+		return m, baseline.Problems(t.ID, now, c.Now()), o.sight
 	}
 	found := append(c.denied(state, t, now), c.deniedSigner(state, base, o)...)
 	switch err := baseErr; {
@@ -246,7 +249,7 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target, g gla
 		found = append(found, indicator.New(indicator.CheckFailed, t.ID, c.Now(), err.Error(), map[string]any{"model_id": t.ID}))
 		m.Verdict = verdict(found, Error)
 	}
-	return m, found, now
+	return m, found, o.sight
 }
 
 // verdict is the worst that the indicators say, or otherwise.

@@ -102,6 +102,10 @@ var tellers = map[string]func(*teller, evidence.Entry, *Event) error{
 		}
 		e.Description = fmt.Sprintf("Hold on the evidence %s%s.", word, because(b.Reason))
 	}),
+	incident.KindStamped: tell(func(_ *teller, e *Event, b incident.Stamped) {
+		e.Description = fmt.Sprintf("The record up to here was time stamped by %s for %s: checkpoint with SHA-256 %s.",
+			quote(b.Signer), b.StampedAt.UTC().Format(time.RFC3339), b.SHA256.Hex())
+	}),
 	incident.KindScope: tell(func(_ *teller, e *Event, b incident.Scope) {
 		e.Description = fmt.Sprintf("Scope of model %s assessed: %d places looked at, %d affected, %d of them because they could not be read; first bad %s (%s).",
 			quote(b.Model), len(b.Places), b.Affected(), b.Unknown(), b.FirstBad.UTC().Format(time.RFC3339), quote(b.FirstBadSource))
