@@ -35,7 +35,21 @@ type incidentModel struct {
 	items         map[string]bool // digests of sealed evidence
 	plans         []*planModel
 	notes         map[string]bool
+	// requests are who asked for a plan, asked is the plan of the last one.
+	requests  map[string]string
+	asked     string
+	approvals []*approvalModel
 }
+
+// approvalModel is an approval that was given, and whether it was used.
+type approvalModel struct {
+	plan, by string
+	expires  time.Time
+	used     bool
+}
+
+// persons are who acts under which name of the operating system.
+var persons = map[string]string{"ana@host": "Ana", "ben@host": "Ben", "eve@host": "Eve"}
 
 // planModel is a plan and how far the record says it is.
 type planModel struct {
@@ -115,13 +129,17 @@ func (a *audit) entry(r row, m moment) string {
 	}
 	c := a.cases[r.Log]
 	if c == nil {
-		c = &incidentModel{id: r.Log, items: map[string]bool{}, notes: map[string]bool{}}
+		c = &incidentModel{id: r.Log, items: map[string]bool{}, notes: map[string]bool{}, requests: map[string]string{}}
 		a.cases[r.Log] = c
+	}
+	if r.Kind == "plan_requested" {
+		return c.request(r) // its plan is no hash
 	}
 	var b struct {
 		Commander, Name, Value, Text, Gate, Model, Step, Outcome string
-		SHA256                                                   string
+		SHA256, By                                               string
 		Sealed, On                                               bool
+		Expires                                                  time.Time
 		Plan                                                     string          `json:"plan_hash"`
 		Detected                                                 time.Time       `json:"detected_at"`
 		Inverse                                                  json.RawMessage `json:"inverse"`
@@ -146,10 +164,12 @@ func (a *audit) entry(r row, m moment) string {
 		c.waived = c.waived || b.Gate == "G2"
 	case "incident_closed":
 		c.closed = true
+	case "approval_given":
+		c.approvals = append(c.approvals, &approvalModel{plan: b.Plan, by: b.By, expires: b.Expires})
 	case "plan_made":
 		return c.planned(r, a.baseline)
 	case "plan_approved":
-		return c.approve(b.Plan)
+		return c.approve(b.Plan, r, m)
 	case "step_intended":
 		return a.intended(c, b.Plan, b.Step, b.Inverse, m)
 	case "step_executed":
@@ -234,13 +254,45 @@ func (c *incidentModel) plan(hash string) *planModel {
 	return nil
 }
 
-func (c *incidentModel) approve(hash string) string {
+func (c *incidentModel) request(r row) string {
+	var b struct {
+		Plan json.RawMessage
+		By   string
+	}
+	if err := json.Unmarshal(r.Body, &b); err != nil {
+		return err.Error()
+	}
+	sum := sha256.Sum256(b.Plan)
+	c.asked = hex.EncodeToString(sum[:])
+	c.requests[c.asked] = b.By
+	return ""
+}
+
+// approve is the two-person rule: where people are named, what brings a model
+// back into service rests on the word of somebody else, for this plan, once.
+func (c *incidentModel) approve(hash string, r row, m moment) string {
 	p := c.plan(hash)
 	if p == nil {
 		return "G6: an approval of a plan that is not in the record: " + hash
 	}
 	p.approved = true
-	return ""
+	if !m.site.people {
+		return ""
+	}
+	if persons[r.By] == "Eve" {
+		return "G1: who may only look carries out a plan"
+	}
+	if p.action == "isolate" {
+		return ""
+	}
+	for _, given := range c.approvals {
+		if given.plan == hash && !given.used && r.Time.Before(given.expires) && given.by == "Ben" &&
+			persons[r.By] != given.by && c.requests[hash] != given.by {
+			given.used = true
+			return ""
+		}
+	}
+	return fmt.Sprintf("G6: %s carries out a plan to %s and no second person approved it", r.By, p.action)
 }
 
 // intended is where every gate stands: behind it the world changes.

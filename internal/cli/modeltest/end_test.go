@@ -191,6 +191,11 @@ func (s *story) recovers() error {
 		return err
 	}
 	r, err := s.run(move{Do: "rollback", Case: n})
+	if err == nil && r.code == 5 && c.refusedBy("G6", s) {
+		if r, err = s.run(move{Do: "approve", Case: n}); err == nil && r.code == 0 {
+			r, err = s.run(move{Do: "rollback", Case: n})
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -198,6 +203,9 @@ func (s *story) recovers() error {
 		return !s.versions[name].broken && s.audit.refused(s.versions[name], c.firstBad) == ""
 	})
 	switch {
+	case s.people && r.code == 5 && (c.refusedBy("G6", s) || c.refusedBy("G2", s)):
+		s.figures.stuck.Add(1) // Ben asked for it, and there is no third person
+		return nil
 	case r.code == 5 && !possible && c.refusedBy("G4", s):
 		s.figures.stuck.Add(1)
 		return nil
@@ -245,6 +253,9 @@ func (s *story) preserves(n int, c *incidentModel) error {
 	}
 	if r.code != 4 {
 		return wrong("assessing at the end: exit code %d: %s", r.code, r.errors)
+	}
+	if s.people {
+		return nil // a waiver needs a second person too; the rollback says so
 	}
 	if r, err = s.run(move{Do: "waive", Case: n}); err != nil || r.code != 0 {
 		return wrong("waiving at the end: exit code %d: %s (%v)", r.code, r.errors, err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
@@ -59,6 +60,7 @@ var commands = map[string]string{
 	"to":       "incident rollback ID --apply --to ARG",
 	"undo":     "incident undo ID --apply",
 	"undo one": "incident undo ID ARG --apply",
+	"approve":  "incident approve ID --plan PLAN --key KEY",
 	"resume":   "incident resume ID",
 	"waive":    "incident waive ID --reason why",
 	"note":     "incident note ID ARG",
@@ -87,7 +89,7 @@ var weights = []struct {
 }{
 	{"isolate", 20}, {"rollback", 18}, {"to", 8}, {"undo", 16}, {"undo one", 8}, {"resume", 16}, {"mark", 4},
 	{"note", 5}, {"bad at", 4}, {"deny", 3}, {"allow", 3}, {"waive", 2}, {"hold", 2}, {"release", 2}, {"close", 2},
-	{"plan", 2}, {"show", 2}, {"clocks", 1}, {"verify", 1}, {"open", 2}, {"assess", 1},
+	{"approve", 2}, {"plan", 2}, {"show", 2}, {"clocks", 1}, {"verify", 1}, {"open", 2}, {"assess", 1},
 	{"touch", 2}, {"edit", 2}, {"remove", 1}, {"break", 1},
 }
 
@@ -97,10 +99,16 @@ func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
 
 // sequence makes a story from a seed. Where the evidence is not sealed yet,
 // that is among the first things that happen, most of the time.
-func sequence(r *rand.Rand, assessed bool) []move {
+func sequence(r *rand.Rand, assessed, people bool) []move {
 	var out []move
 	for range 3 + r.IntN(8) {
-		out = append(out, random(r))
+		m := random(r)
+		out = append(out, m)
+		if people && r.IntN(10) < 7 && slices.Contains([]string{"rollback", "to", "undo", "undo one"}, m.Do) {
+			again := m // the first try asked for it
+			again.Blow, again.Apart, again.With = blow{}, false, nil
+			out = append(out, move{By: pick(r, operators), Do: "approve", Case: m.Case, Blow: someBlow(r, 10)}, again)
+		}
 	}
 	if !assessed && r.IntN(5) > 0 {
 		out[r.IntN(3)] = move{By: pick(r, operators), Do: "assess", Blow: someBlow(r, 120)}
@@ -172,7 +180,7 @@ func someBlow(r *rand.Rand, looks int) blow {
 }
 
 // words are the arguments of the command line for a move.
-func (s *site) words(m move) []string {
+func (s *story) words(m move) []string {
 	if m.Case >= len(s.incidents) {
 		m.Case = 0
 	}
@@ -185,6 +193,10 @@ func (s *site) words(m move) []string {
 		switch w {
 		case "ID":
 			words[n] = s.incidents[m.Case]
+		case "PLAN":
+			words[n] = s.requested(s.incidents[m.Case])
+		case "KEY":
+			words[n] = s.path("ben.pem")
 		case "ARG":
 			words[n] = arg
 		case "CHECK":

@@ -465,3 +465,11 @@ func (s *story) interfere(m move) error {
 	}
 	return nil
 }
+
+// requested returns the plan that was asked for last, or one that nobody knows.
+func (s *story) requested(id string) string {
+	if c := s.audit.cases[id]; c != nil && c.asked != "" {
+		return c.asked
+	}
+	return strings.Repeat("1", 64)
+}

@@ -3,7 +3,12 @@
 package modeltest
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
@@ -39,7 +44,10 @@ type site struct {
 	dir       string
 	clock     atomic.Int64
 	incidents []string
-	versions  map[string]*version
+	// people says that approvers are configured: Ana commands and acts, Ben
+	// acts and approves, Eve looks.
+	people   bool
+	versions map[string]*version
 }
 
 func (s *site) path(elem ...string) string { return filepath.Join(append([]string{s.dir}, elem...)...) }
@@ -69,11 +77,12 @@ func newVersions() map[string]*version {
 
 // newSite tells the story up to the declaration, with the real commands; with
 // assessed, the evidence is sealed too.
-func newSite(t *testing.T, assessed bool) *site {
+func newSite(t *testing.T, assessed, people bool) *site {
 	t.Helper()
-	s := &site{dir: t.TempDir(), versions: newVersions()}
+	s := &site{dir: t.TempDir(), versions: newVersions(), people: people}
 	s.clock.Store(begin.Unix())
 	try(t, os.Mkdir(s.path("state"), 0o700))
+	write(t, s.path("ben.pem"), benKey())
 	try(t, s.configure())
 	for _, key := range []string{"release", "stranger"} {
 		s.must(t, 0, "--state", s.path("builder"), "key", "generate", "--out", s.path(key))
@@ -101,7 +110,31 @@ func newSite(t *testing.T, assessed bool) *site {
 func (s *site) configure() error {
 	text := fmt.Sprintf("models:\n  - id: m\n    path: %q\n    archive: %q\ntrust:\n  public_keys: [%q]\n",
 		s.serving(), s.path("archive"), s.path("release.pub"))
+	if s.people {
+		text += "approvals:\n  people:\n    - {name: Ana, roles: [commander, responder], user: ana}\n" +
+			"    - {name: Ben, roles: [responder, approver], user: ben, keys: [\"" + benPublic() + "\"]}\n" +
+			"    - {name: Eve, roles: [viewer], user: eve}\n"
+	}
 	return os.WriteFile(s.path("config.yaml"), []byte(text), 0o600)
+}
+
+// ben is the key by which Ben approves.
+func ben() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) }
+
+func benKey() string {
+	der, err := x509.MarshalPKCS8PrivateKey(ben())
+	if err != nil {
+		panic(err) // a key that was just made
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+func benPublic() string {
+	var wire []byte
+	for _, part := range [][]byte{[]byte("ssh-ed25519"), ben().Public().(ed25519.PublicKey)} {
+		wire = append(binary.BigEndian.AppendUint32(wire, uint32(len(part))), part...)
+	}
+	return "ssh-ed25519 " + base64.StdEncoding.EncodeToString(wire)
 }
 
 func (s *site) release(t *testing.T, name string, v *version, key string) {
@@ -154,7 +187,7 @@ func (s *site) declare(t *testing.T) {
 
 // clone makes the same site in dir. The record does not depend on where it is.
 func (s *site) clone(dir string) (*site, error) {
-	c := &site{dir: dir, incidents: append([]string(nil), s.incidents...), versions: map[string]*version{}}
+	c := &site{people: s.people, dir: dir, incidents: append([]string(nil), s.incidents...), versions: map[string]*version{}}
 	c.clock.Store(s.clock.Load())
 	for name, v := range s.versions {
 		twin := *v
@@ -162,7 +195,7 @@ func (s *site) clone(dir string) (*site, error) {
 		c.versions[name] = &twin
 	}
 	var errs []error
-	for _, part := range []string{"models", "archive", "state", "release.pub", "check.json"} {
+	for _, part := range []string{"models", "archive", "state", "release.pub", "check.json", "ben.pem"} {
 		errs = append(errs, clone(c.path(part), s.path(part)))
 	}
 	return c, errors.Join(append(errs, c.configure())...)
