@@ -121,6 +121,9 @@ func (s *session) watch(ctx context.Context, live *check.Live) error {
 	defer guards.Wait()
 	defer stop()
 	s.guard(ctx, &guards, live, eyes)
+	if err := s.gate(ctx, &guards, live, eyes); err != nil {
+		return err
+	}
 	return a.Run(ctx)
 }
 
