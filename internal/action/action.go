@@ -30,6 +30,10 @@ const (
 	People Name = "people"
 )
 
+// RecordDriver names the executor of steps that change the host's record of
+// trust, and nothing that is served.
+const RecordDriver = "record"
+
 // Step is one change of the world, small enough to be observed.
 type Step struct {
 	// ID is unique within the plan.
@@ -173,6 +177,13 @@ type Request struct {
 	// and exactly the files of it to put in place.
 	Source string
 	Files  []artifact.File
+	// Version is the name of that version, and Installed the root digest of
+	// Files: what a workload is told to serve, and what it must be seen to.
+	Version   string
+	Installed artifact.Digest
+	// Done are the steps of the incident that are done and not taken back, in
+	// the order in which they were done.
+	Done []Step
 }
 
 // Draft is a driver's part of a plan.

@@ -35,12 +35,17 @@ type Agent struct {
 	Interval time.Duration
 	// Delivery is what becomes of alerts; nil means only into the log.
 	Delivery *Delivery
+	// Host is this machine, in alerts.
+	Host string
 	// MinSeverity is the severity from which an indicator is worth an alert.
 	MinSeverity finding.Severity
 	Log         *slog.Logger
 	// Report, where set, is told the outcome of every cycle, and of every look
 	// between cycles that found something. Calls do not overlap.
 	Report func(*check.Report)
+	// Respond, where set, is told what was found, after it was recorded and its
+	// alerts are kept. It does not wait for what it begins.
+	Respond func(*check.Report)
 	// Changed, where set, is told what a look changed about what is known, before
 	// any of it is delivered. Calls do not overlap.
 	Changed func(Change)

@@ -84,6 +84,9 @@ func (a *Agent) take(ctx context.Context, report *check.Report, whole bool) {
 	if err := a.declare(ctx, report); err != nil && ctx.Err() == nil {
 		a.Log.Error("incident not declared", "error", err)
 	}
+	if a.Respond != nil && len(report.Indicators) > 0 {
+		a.Respond(report)
+	}
 }
 
 // look says what a report is about.
@@ -188,10 +191,10 @@ func (c Change) from(least finding.Severity) Change {
 
 // compose writes the alerts about a change; none where nobody is told.
 func (a *Agent) compose(c Change) ([]pending, error) {
-	if a.Delivery == nil {
+	if a.Delivery == nil || !a.Delivery.Tells() {
 		return nil, nil
 	}
-	return compose(c)
+	return compose(c, a.Host)
 }
 
 func (a *Agent) enqueue(ctx context.Context, list []pending) error {

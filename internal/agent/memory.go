@@ -42,6 +42,9 @@ type pending struct {
 	Key     string          `json:"key"`
 	Payload json.RawMessage `json:"payload"`
 	At      time.Time       `json:"at"`
+	// Group and Priority are those of package outbox.
+	Group    string `json:"group,omitempty"`
+	Priority int    `json:"priority,omitempty"`
 }
 
 // thread is what one indicator after another may be about: that a file is now

@@ -33,6 +33,8 @@ var rows = []row{
 	{"internal/evidence", "internal/fault internal/artifact", ""},
 	{"internal/trust", "internal/fault internal/artifact internal/evidence", ""},
 	{"internal/action", "internal/fault internal/finding internal/artifact", ""},
+	{"internal/cluster", "internal/action internal/artifact internal/fault", ""},
+	{"internal/incident", "internal/action internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
 	{"internal/approval", "internal/artifact", ""},
 	{"internal/lease", "internal/evidence", ""},
 	{"internal/incident", "internal/action internal/approval internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
@@ -67,6 +69,7 @@ var rows = []row{
 	},
 
 	// the scanner: formats know bytes, detectors know formats
+	{"internal/format/yaml", "", "go.yaml.in/yaml/v4"},
 	{"internal/format/lzma", "", "github.com/ulikunitz/xz/lzma"},
 	{"internal/format/...", "internal/format/...", ""},
 	{"internal/sniff", "internal/artifact internal/format/...", ""},
@@ -103,18 +106,31 @@ var rows = []row{
 	{"internal/store", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox", "modernc.org/sqlite"},
 	{"internal/store/storetest", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox internal/store", "github.com/google/go-cmp"},
 	{"internal/signer", "internal/approval internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
+	// asks for time stamps, and verifies them
+	{"internal/stamp", "internal/artifact internal/fault", "github.com/digitorus/timestamp github.com/sigstore/timestamp-authority/v2"},
 	{"internal/vault", "internal/artifact internal/evidence internal/fault internal/fsop", ""},
 	{"internal/collect", "internal/artifact internal/fault", ""},
-	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
-	{"internal/contain/...", "internal/action internal/artifact internal/fault internal/finding internal/fsop", ""},
+	{"internal/contain/catalog", "internal/action internal/cluster internal/contain/...", ""},
+	{"internal/contain/...", "internal/action internal/artifact internal/cluster internal/fault internal/finding internal/fsop", ""},
+	// the only importer of Kubernetes code
+	{"internal/kube", "internal/cluster internal/fault", "k8s.io/apimachinery k8s.io/client-go"},
 	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
-	{"internal/notify/...", "internal/fault internal/message", ""},
+	{"internal/metrics", "", ""},
+	{"internal/systemd", "", "golang.org/x/sys/unix"},
+	// connections to somebody else, under a policy
+	{"internal/egress", "internal/artifact", ""},
+	{"internal/notify", "internal/artifact internal/finding internal/indicator", ""},
+	{"internal/notify/catalog", "internal/notify/...", ""},
+	{"internal/notify/...", "internal/notify internal/egress internal/artifact internal/finding internal/indicator", ""},
 
 	// processes
+	{"internal/agent", "internal/artifact internal/check internal/clock internal/fault internal/finding internal/indicator internal/notify internal/outbox", ""},
+	{"internal/agent", "internal/artifact internal/check internal/fault internal/finding internal/indicator internal/notify internal/outbox", ""},
 	{"internal/agent", "internal/artifact internal/check internal/evidence internal/fault internal/finding internal/indicator internal/outbox internal/trust internal/watch", ""},
 
 	// surface: the command line sees everything; nothing sees it but main
 	{"internal/config", "internal/approval internal/artifact internal/drift internal/fault internal/finding internal/pyenv", "go.yaml.in/yaml/v4"},
+	{"internal/config", "internal/artifact internal/drift internal/egress internal/fault internal/finding internal/notify internal/notify/catalog internal/pyenv", "go.yaml.in/yaml/v4"},
 	{"internal/cli", "internal/...", "github.com/spf13"},
 	{"cmd/weightwarden", "internal/cli", "golang.org/x/term"},
 
@@ -122,6 +138,7 @@ var rows = []row{
 	{"internal/archtest", "", ""},
 	{"internal/atlas/gen", "", "go.yaml.in/yaml/v4"},
 	{"internal/cli/crashtest", "", ""}, // tests only
+	{"internal/kube/e2e", "", ""},      // tests only
 	{"internal/cli/modeltest", "", ""}, // tests only
 	{"scripts/atlas", "internal/atlas/gen", ""},
 	{"bench/...", "", ""}, // tests only

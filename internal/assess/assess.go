@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,6 +59,10 @@ type Assessor struct {
 	Vault Vault
 	// Sources are captured first, in their order.
 	Sources []Source
+	// Workloads, where set, say what serves the model elsewhere, in a cluster.
+	// Each must be captured for the evidence to count as sealed; the files at
+	// the model's path are captured as well where there are any.
+	Workloads []Source
 	// After are captured behind the model: what does not disappear as fast.
 	After []Source
 	// Full captures every file of the model, not only what differs from the
@@ -77,15 +83,20 @@ type Assessor struct {
 // error is trouble with the log itself.
 func (a *Assessor) Run(ctx context.Context, m artifact.Model, base *baseline.Baseline, state *trust.State) (incident.Assessed, error) {
 	result := Result{Assessed: incident.Assessed{Model: m.ID}}
-	err := a.all(ctx, a.Sources, &result)
+	err := a.all(ctx, a.Workloads, &result)
+	lost := result.Gaps
 	if err == nil {
-		err = a.attributes(ctx, m, &result)
+		err = a.all(ctx, a.Sources, &result)
 	}
-	if err == nil {
-		err = a.model(ctx, m, base, state, &result)
+	switch _, absent := os.Lstat(m.Path); {
+	case err != nil:
+	case len(a.Workloads) > 0 && errors.Is(absent, fs.ErrNotExist):
+		result.Sealed = true // what serves it is elsewhere
+	default:
+		err = a.files(ctx, m, base, state, &result)
 	}
-	if err == nil {
-		err = a.directReads(ctx, m, &result)
+	if lost > 0 {
+		result.Sealed, result.Reason = false, "the workloads could not be captured"
 	}
 	if err == nil {
 		err = a.all(ctx, a.After, &result)
@@ -94,6 +105,17 @@ func (a *Assessor) Run(ctx context.Context, m artifact.Model, base *baseline.Bas
 		return result.Assessed, err
 	}
 	return result.Assessed, a.Record(ctx, incident.KindAssessed, result.Assessed)
+}
+
+// files captures what is at the model's path.
+func (a *Assessor) files(ctx context.Context, m artifact.Model, base *baseline.Baseline, state *trust.State, result *Result) error {
+	if err := a.attributes(ctx, m, result); err != nil {
+		return err
+	}
+	if err := a.model(ctx, m, base, state, result); err != nil {
+		return err
+	}
+	return a.directReads(ctx, m, result)
 }
 
 func (a *Assessor) all(ctx context.Context, sources []Source, result *Result) error {
@@ -182,7 +204,7 @@ func (a *Assessor) model(ctx context.Context, m artifact.Model, base *baseline.B
 	if err := a.indicators(ctx, base, now, m.ID); err != nil {
 		return err
 	}
-	return a.files(ctx, m, now, selectFiles(now, base, state, a.Full), result)
+	return a.selected(ctx, m, now, selectFiles(now, base, state, a.Full), result)
 }
 
 // indicators records what the manifest shows against the baseline, unless the
@@ -204,7 +226,7 @@ func (a *Assessor) indicators(ctx context.Context, base *baseline.Baseline, now 
 }
 
 // files copies the selected files into the vault.
-func (a *Assessor) files(ctx context.Context, m artifact.Model, now *manifest.Manifest, selected map[string]string, result *Result) error {
+func (a *Assessor) selected(ctx context.Context, m artifact.Model, now *manifest.Manifest, selected map[string]string, result *Result) error {
 	root, name, err := openModel(m.Path)
 	if err != nil {
 		result.Reason = err.Error()

@@ -2,6 +2,7 @@ package assess_test
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,8 +42,8 @@ func TestOrderOfCapture(t *testing.T) {
 		Vault: v, Now: time.Now,
 		Sources: []assess.Source{source("processes"), source("sockets"), {
 			Type: "held_file", Files: func(context.Context) ([]assess.Held, []string, error) {
-				open := func() (*os.File, error) { return os.Open(filepath.Join(model, "w.bin")) }
-				gone := func() (*os.File, error) { return nil, os.ErrNotExist }
+				open := func() (io.ReadCloser, error) { return os.Open(filepath.Join(model, "w.bin")) }
+				gone := func() (io.ReadCloser, error) { return nil, os.ErrNotExist }
 				return []assess.Held{{Name: "held", Open: open}, {Name: "gone\n", Open: gone}}, []string{"process 1: permission denied"}, nil
 			},
 		}},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -17,7 +18,7 @@ import (
 type Held struct {
 	Name, Origin string
 	// Open opens the content.
-	Open func() (*os.File, error)
+	Open func() (io.ReadCloser, error)
 }
 
 // heldFiles seals the files of a source, one item each.

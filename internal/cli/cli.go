@@ -37,6 +37,9 @@ type Env struct {
 	// LeaseBreaks tells when somebody waits for a lease that this process has
 	// on a file. Nil where there are none.
 	LeaseBreaks <-chan os.Signal
+	// Reloads subscribes to requests to read the configuration again. Nil where
+	// there are none.
+	Reloads func() <-chan os.Signal
 	// Journal is told each point of a plan's journal. Nil outside crash tests.
 	Journal func(point string)
 }

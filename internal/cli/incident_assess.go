@@ -17,13 +17,15 @@ import (
 )
 
 type assessOptions struct {
-	model string
-	full  bool
+	model   string
+	full    bool
+	cluster clusterFlags
 }
 
 func (o *assessOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.model, "model", "", "`id` of the model (default: every model of the incident)")
 	f.BoolVar(&o.full, "full", false, "capture every file of the model, not only what differs from the baseline")
+	o.cluster.add(f)
 }
 
 func newIncidentAssess(g *globals) *cobra.Command {
@@ -58,6 +60,9 @@ func runAssess(ctx context.Context, g *globals, o assessOptions, id string) erro
 		if inc.State == incident.Done {
 			return fault.New(fault.Refused, "incident %s is closed", id).WithHint("open a new one: weightwarden incident open")
 		}
+		if err := s.mayRecord(ctx, inc, "assess"); err != nil {
+			return err
+		}
 		models := inc.Models
 		if o.model != "" {
 			models = []string{o.model}
@@ -68,7 +73,11 @@ func runAssess(ctx context.Context, g *globals, o assessOptions, id string) erro
 			if err != nil {
 				return err
 			}
-			a, err := s.assess(ctx, inc, m, o.full)
+			inCluster, err := s.workloads(o.cluster, m)
+			if err != nil {
+				return err
+			}
+			a, err := s.assess(ctx, inc, m, o.full, inCluster)
 			if err != nil {
 				return err
 			}
@@ -93,7 +102,7 @@ func runAssess(ctx context.Context, g *globals, o assessOptions, id string) erro
 
 // assess captures one model. Without a baseline to rely on, nothing can be
 // called unchanged, so everything is captured.
-func (s *session) assess(ctx context.Context, inc *incident.Incident, m config.Model, full bool) (incident.Assessed, error) {
+func (s *session) assess(ctx context.Context, inc *incident.Incident, m config.Model, full, inCluster bool) (incident.Assessed, error) {
 	base, state, err := s.loadBaseline(ctx, m.ID)
 	if err != nil && fault.KindOf(err) != fault.NotFound && !errors.Is(err, baseline.ErrAltered) {
 		return incident.Assessed{}, err
@@ -114,6 +123,10 @@ func (s *session) assess(ctx context.Context, inc *incident.Incident, m config.M
 			return r.Record(ctx, inc.ID, r.Draft(kind, body))
 		},
 		Progress: func(what string) { progress.line("capturing %s", artifact.Quote(what)) },
+	}
+	if inCluster {
+		must, can := s.captured(m)
+		a.Workloads, a.Sources = must, append(can, a.Sources...)
 	}
 	return a.Run(ctx, m.Model, base, state)
 }

@@ -53,7 +53,11 @@ func runIsolate(ctx context.Context, g *globals, o isolateOptions, id string) er
 		if err != nil {
 			return err
 		}
-		plan, err := s.planIsolate(ctx, inc, m, o.mode == "mark")
+		inCluster, err := s.workloads(o.cluster, m)
+		if err != nil {
+			return err
+		}
+		plan, err := s.planIsolate(ctx, inc, m, o.mode == "mark", inCluster)
 		if err != nil {
 			return err
 		}
@@ -63,13 +67,17 @@ func runIsolate(ctx context.Context, g *globals, o isolateOptions, id string) er
 
 // planIsolate makes the plan from the sealed state of the model: its root
 // digest is that of the evidence, not of a second look.
-func (s *session) planIsolate(ctx context.Context, inc *incident.Incident, m config.Model, mark bool) (action.Plan, error) {
+func (s *session) planIsolate(ctx context.Context, inc *incident.Incident, m config.Model, mark, inCluster bool) (action.Plan, error) {
 	d, err := s.driver()
 	if err != nil {
 		return action.Plan{}, err
 	}
 	root := inc.Assessed[m.ID].Root
-	draft, err := d.Isolate(ctx, action.Request{Incident: inc.ID, Model: m.Model, Mark: mark, Root: root})
+	isolate := d.Isolate
+	if inCluster {
+		isolate = s.isolateWorkloads
+	}
+	draft, err := isolate(ctx, action.Request{Incident: inc.ID, Model: m.Model, Mark: mark, Root: root})
 	if err != nil {
 		return action.Plan{}, err
 	}

@@ -62,7 +62,11 @@ func runRollback(ctx context.Context, g *globals, o rollbackOptions, id string) 
 		if err != nil {
 			return err
 		}
-		plan, err := s.planRollback(ctx, inc, m, target)
+		inCluster, err := s.workloads(o.cluster, m)
+		if err != nil {
+			return err
+		}
+		plan, err := s.planRollback(ctx, inc, m, target, inCluster)
 		if err != nil {
 			return err
 		}
@@ -134,12 +138,16 @@ func noCandidate(all []knowngood.Candidate, archive, id string, nobody bool) (re
 
 // planRollback makes the plan to put exactly the verified files in place and
 // to make them the baseline.
-func (s *session) planRollback(ctx context.Context, inc *incident.Incident, m config.Model, c knowngood.Candidate) (action.Plan, error) {
+func (s *session) planRollback(ctx context.Context, inc *incident.Incident, m config.Model, c knowngood.Candidate, inCluster bool) (action.Plan, error) {
 	d, err := s.driver()
 	if err != nil {
 		return action.Plan{}, err
 	}
-	draft, err := d.Rollback(ctx, action.Request{Incident: inc.ID, Model: m.Model, Source: c.Path, Files: c.Files})
+	request := action.Request{Incident: inc.ID, Model: m.Model, Source: c.Path, Files: c.Files, Version: c.Ref, Installed: c.Installed}
+	if inCluster {
+		return s.planRollbackWorkloads(ctx, inc, request, c)
+	}
+	draft, err := d.Rollback(ctx, request)
 	if err != nil {
 		return action.Plan{}, err
 	}
@@ -163,4 +171,23 @@ func (s *session) planRollback(ctx context.Context, inc *incident.Incident, m co
 		plan.Remarks = append(plan.Remarks, "since when the version is vouched for is known only by the time of its signature's file")
 	}
 	return plan, nil
+}
+
+// planRollbackWorkloads makes the plan to let the workloads serve the version.
+// The baseline stays: it is that of the files on the nodes, and whoever watches
+// them there vouches for it.
+func (s *session) planRollbackWorkloads(ctx context.Context, inc *incident.Incident, r action.Request, c knowngood.Candidate) (action.Plan, error) {
+	draft, err := s.rollbackWorkloads(ctx, inc, r)
+	if err != nil {
+		return action.Plan{}, err
+	}
+	scene, err := s.scenes(ctx, r.Model)
+	if err != nil {
+		return action.Plan{}, err
+	}
+	draft.Observed["version"], draft.Observed["root_digest"] = c.Path, c.Root.String()
+	return action.Plan{
+		Incident: inc.ID, Action: action.Rollback, Model: r.Model.ID, Target: scene.Target(), Observed: draft.Observed,
+		Remarks: draft.Remarks, Steps: draft.Steps,
+	}, nil
 }

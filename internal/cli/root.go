@@ -67,6 +67,7 @@ func newRoot(env Env) *cobra.Command {
 	root.AddCommand(
 		newCheck(g),
 		newWatch(g),
+		newAlerts(g),
 		newBaseline(g),
 		newSign(g),
 		newVerify(g),
@@ -76,6 +77,7 @@ func newRoot(env Env) *cobra.Command {
 		newScan(g),
 		newHunt(g),
 		newIncident(g),
+		newKube(g),
 		newEvidence(g),
 		newPlaybook(g),
 		newDrill(g),

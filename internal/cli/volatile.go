@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 
 	"github.com/weightwarden/weightwarden/internal/assess"
 	"github.com/weightwarden/weightwarden/internal/collect"
@@ -71,7 +72,7 @@ func heldFiles(ctx context.Context, proc, path string) ([]assess.Held, []string,
 	found, missing, err := collect.HeldFiles(ctx, proc, path)
 	held := make([]assess.Held, 0, len(found))
 	for _, h := range found {
-		held = append(held, assess.Held{Name: h.Name(), Origin: h.Origin(), Open: h.Open})
+		held = append(held, assess.Held{Name: h.Name(), Origin: h.Origin(), Open: func() (io.ReadCloser, error) { return h.Open() }})
 	}
 	return held, missing, err
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/agent"
 	"github.com/weightwarden/weightwarden/internal/artifact"
-	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/check"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
@@ -18,13 +17,12 @@ import (
 	"github.com/weightwarden/weightwarden/internal/fsop"
 	"github.com/weightwarden/weightwarden/internal/layout"
 	"github.com/weightwarden/weightwarden/internal/manifest"
-	"github.com/weightwarden/weightwarden/internal/notify/webhook"
 	"github.com/weightwarden/weightwarden/internal/watch"
 )
 
 const watchLong = `Checks everything at once, then looks at whatever somebody touches within
 milliseconds, and at everything again every check_interval_seconds, until it
-gets SIGTERM or SIGINT, and stops at once. Small files are read in every cycle,
+gets SIGTERM or SIGINT. Small files are read in every cycle,
 large ones by turn, so that none was last read longer ago than
 watch.full_pass_age. It refuses to start when hashing.rate is too low for that.
 
@@ -38,6 +36,17 @@ What is new, changed or resolved is sent to alert_webhook as {"text",
 delivered, over restarts too, and the same finding is not sent twice while it
 lasts. Every verdict that differs from the one before is recorded; see:
 weightwarden incident verify watch
+
+So are the alarms of the deadlines of incidents, at 50, 80, 95 and 100 percent
+of their time: what came due while nobody watched is sent late and says so.
+
+Models are isolated without a person only where a policy under auto_contain: in
+the configuration says so; see docs/people.md.
+
+SIGHUP reads the configuration again; a bad one is refused with an error in the
+log, and the one before still holds. Under operations: it serves /metrics,
+/healthz and /readyz. Started by systemd it says when it is ready, reloading
+and alive. At SIGTERM a delivery under way has five seconds to end.
 
 With -o json the outcome of every cycle, and of every look in between that found
 something, is one line on standard output.`
@@ -63,22 +72,7 @@ func runWatch(ctx context.Context, g *globals) error {
 			return err
 		}
 		defer func() { _ = unlock() }()
-		c, err := s.checker(ctx)
-		if err != nil {
-			return err
-		}
-		c.Baselines.Decoded = &baseline.Decoded{}
-		live := &check.Live{
-			Checker: c, Small: check.DefaultSmall, DriftEvery: s.conf.Watch.DriftEvery, PackagesEvery: s.conf.Watch.PackagesEvery,
-		}
-		volume, err := live.Survey(ctx)
-		if err != nil {
-			return err
-		}
-		if err := check.Feasible(volume, s.conf.Hashing.Rate, s.conf.CheckInterval, s.conf.Watch.FullPassAge); err != nil {
-			return err
-		}
-		return s.watch(ctx, live)
+		return s.watchOn(ctx)
 	})
 }
 
@@ -97,7 +91,8 @@ func (s *session) lockWatch() (unlock func() error, err error) {
 }
 
 // watch watches until ctx ends.
-func (s *session) watch(ctx context.Context, live *check.Live) error {
+func (s *session) watch(ctx context.Context, plan watchPlan, o *operator) error {
+	live := plan.live
 	eyes := &agent.Eyes{
 		Watcher: watch.New(roots(live.Targets), watch.Options{Poll: s.conf.Watch.Poll, Who: s.Root, Log: s.log()}),
 		Looker:  live, PassAge: s.conf.Watch.FullPassAge, Rate: s.conf.Hashing.Rate,
@@ -105,13 +100,12 @@ func (s *session) watch(ctx context.Context, live *check.Live) error {
 	a := &agent.Agent{
 		Checker: live, Memory: s.db.Documents(), Interval: s.conf.CheckInterval,
 		MinSeverity: max(s.conf.Alerts.MinSeverity, finding.Low), Log: s.log(),
-		Eyes: eyes, Record: s.verdicts(), Pulse: s.pulse(),
+		Eyes: eyes, Record: s.verdicts(), Pulse: s.pulse(o.see), Host: s.host(),
 	}
-	if target := s.conf.AlertWebhook; target != "" {
-		a.Delivery = agent.NewDelivery(s.db.Outbox(), webhook.Sender{}, target, s.log())
-	}
+	a.Delivery = agent.NewDelivery(s.db.Outbox(), plan.to, s.log())
+	a.Delivery.Grace, a.Delivery.Count = deliveryGrace, o.count
 	if least := s.conf.Watch.Declare; least > 0 {
-		a.Declare = &declarer{session: s, least: least}
+		a.Declare = &declarer{session: s, least: least, method: "weightwarden watch"}
 	}
 	if s.json() {
 		a.Report = func(r *check.Report) { _ = s.printLine(r) }
@@ -120,6 +114,12 @@ func (s *session) watch(ctx context.Context, live *check.Live) error {
 	var guards sync.WaitGroup
 	defer guards.Wait()
 	defer stop()
+	guards.Go(func() { s.deadlines(plan.clocks, a.Delivery.Tells()).Run(ctx) })
+	if len(s.conf.AutoContain) > 0 {
+		found := make(chan *check.Report, 1)
+		a.Respond = func(r *check.Report) { offer(found, r) }
+		guards.Go(func() { s.containing(ctx, found) })
+	}
 	s.guard(ctx, &guards, live, eyes)
 	if err := s.gate(ctx, &guards, live, eyes); err != nil {
 		return err
@@ -177,8 +177,9 @@ func (s *session) guard(ctx context.Context, parts *sync.WaitGroup, live *check.
 // heartbeatFile holds the watcher's sign of life, in the state directory.
 const heartbeatFile = "watch.json"
 
-func (s *session) pulse() *agent.Pulse {
+func (s *session) pulse(see func(agent.Heartbeat)) *agent.Pulse {
 	return agent.NewPulse(func(h agent.Heartbeat) error {
+		see(h)
 		data, err := agent.SealHeartbeat(h, s.key)
 		if err != nil {
 			return err

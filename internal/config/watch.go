@@ -82,19 +82,6 @@ func (r *reader) either(n *yaml.Node, at, yes, no string) bool {
 	return false
 }
 
-// duration reads a time between two bounds, both included.
-func (r *reader) duration(n *yaml.Node, at string, least, most time.Duration) time.Duration {
-	if !r.scalar(n, at, "a time such as 10m", "!!str") {
-		return 0
-	}
-	d, err := time.ParseDuration(n.Value)
-	if err != nil || d < least || d > most {
-		r.wrong(n.Line, at, "want a time from %s to %s, as 10m", least, most)
-		return 0
-	}
-	return d
-}
-
 // orOff reads a severity, or "off".
 func (r *reader) orOff(n *yaml.Node, at string) finding.Severity {
 	if n.Kind == yaml.ScalarNode && (n.Value == "off" || n.Value == "false") {

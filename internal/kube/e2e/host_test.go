@@ -1,0 +1,95 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weightwarden/weightwarden/internal/cli"
+)
+
+// host is where the responder works: a state directory, an archive with one
+// signed version, and a configuration.
+type host struct {
+	t                *testing.T
+	dir, kubeconfig  string
+	incident, config string
+}
+
+// newHost makes the archive; workloads is that section of the configuration.
+func newHost(t *testing.T, kubeconfig, model, workloads string) *host {
+	t.Helper()
+	h := &host{t: t, dir: t.TempDir(), kubeconfig: kubeconfig}
+	h.config = filepath.Join(h.dir, "config.yaml")
+	good := filepath.Join(h.dir, "archive", model+"-v1")
+	if err := os.MkdirAll(good, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.write(filepath.Join(good, "model.safetensors"), "good weights of "+model)
+	h.write(h.config, fmt.Sprintf("models:\n  - id: %s\n    path: %s\narchive: archive\ntrust:\n  public_keys: [release.pub]\nworkloads:\n%s",
+		model, filepath.Join(h.dir, "not-on-this-host"), workloads))
+	h.run(0, "key", "generate", "--out", filepath.Join(h.dir, "release"))
+	h.run(0, "sign", good, "--private-key", filepath.Join(h.dir, "release.pem"))
+	return h
+}
+
+func (h *host) write(path, text string) {
+	h.t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func world(out, errs *bytes.Buffer) cli.Env {
+	return cli.Env{
+		Stdin: strings.NewReader(""), Stdout: out, Stderr: errs, Getenv: func(string) string { return "" },
+		Now: time.Now, Random: rand.Reader, Actor: "ana@host", Version: "e2e", TempDir: os.TempDir(),
+	}
+}
+
+func (h *host) arguments(args []string) []string {
+	return append([]string{"--state", filepath.Join(h.dir, "state"), "--config", h.config, "-o", "json"}, args...)
+}
+
+// try runs the program and returns its exit code and what it printed.
+func (h *host) try(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = cli.Main(context.Background(), world(&out, &errs), h.arguments(args))
+	return code, out.String(), errs.String()
+}
+
+// run runs the program, which has to end with the code, and returns the
+// document that it printed.
+func (h *host) run(code int, args ...string) map[string]any {
+	h.t.Helper()
+	got, stdout, stderr := h.try(args...)
+	if got != code {
+		h.t.Fatalf("weightwarden %s: exit code %d instead of %d\n%s%s", strings.Join(args, " "), got, code, stdout, stderr)
+	}
+	var v map[string]any
+	if json.Unmarshal([]byte(stdout), &v) != nil {
+		return map[string]any{"text": stdout, "stderr": stderr}
+	}
+	return v
+}
+
+// act runs a command of the incident against the cluster.
+func (h *host) act(code int, command string, args ...string) map[string]any {
+	h.t.Helper()
+	return h.run(code, append([]string{"incident", command, h.incident, "--kubeconfig", h.kubeconfig}, args...)...)
+}
+
+// declare opens an incident and seals the evidence.
+func (h *host) declare(model string) {
+	h.t.Helper()
+	opened := h.run(0, "incident", "open", "--model", model, "--severity", "critical", "--summary", "weights differ")
+	h.incident, _ = opened["incident_id"].(string)
+	h.act(0, "assess")
+}

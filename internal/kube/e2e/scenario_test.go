@@ -1,0 +1,307 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/weightwarden/weightwarden/internal/cluster"
+)
+
+// The digests of the tampered and of the verified image.
+var (
+	bad  = strings.Repeat("0", 64)
+	good = strings.Repeat("1", 64)
+)
+
+// scenario is a directory of testdata/scenarios and what is to be seen of it.
+type scenario struct {
+	name, model string
+	namespaces  []string
+	// replicas is how many pods serve before, and after a rollback.
+	replicas int
+	// within is how long after --apply the endpoints may take to be empty.
+	within time.Duration
+}
+
+func (s scenario) read(t *testing.T, file, namespace string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "scenarios", s.name, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.NewReplacer("BAD", bad, "GOOD", good, "NAMESPACE", namespace).Replace(string(data))
+}
+
+// objects reads a file of YAML documents.
+func objects(t *testing.T, text string) (out []cluster.Object) {
+	t.Helper()
+	dec := yaml.NewDecoder(strings.NewReader(text))
+	for {
+		var v any
+		err := dec.Decode(&v)
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var o map[string]any
+		d := json.NewDecoder(bytes.NewReader(data))
+		if err := d.Decode(&o); err != nil {
+			t.Fatal(err)
+		}
+		if o != nil {
+			out = append(out, whole(o).(map[string]any))
+		}
+	}
+}
+
+// whole makes whole numbers of JSON's.
+func whole(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k := range v {
+			v[k] = whole(v[k])
+		}
+	case []any:
+		for k := range v {
+			v[k] = whole(v[k])
+		}
+	case float64:
+		return int64(v)
+	}
+	return v
+}
+
+// deploy makes the scenario's objects in its namespaces and waits until all
+// replicas serve.
+func (s scenario) deploy(t *testing.T, p *plane) {
+	t.Helper()
+	ctx := t.Context()
+	for _, ns := range s.namespaces {
+		if _, err := p.api.Create(ctx, cluster.Namespaces, cluster.Object{"metadata": map[string]any{"name": ns}}, false); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "service account in "+ns, 30*time.Second, func() error {
+			_, err := p.api.Get(ctx, cluster.Kind{Version: "v1", Resource: "serviceaccounts", Name: "ServiceAccount"}.In(ns, "default"))
+			return err
+		})
+		for _, o := range objects(t, s.read(t, "objects.yaml", ns)) {
+			o["metadata"].(map[string]any)["namespace"] = ns
+			kind, err := p.api.Resource(ctx, o.Text("/apiVersion"), o.Text("/kind"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.api.Create(ctx, kind, o, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	waitFor(t, "replicas", 2*time.Minute, func() error {
+		if n := len(s.endpoints(ctx, p)); n != s.replicas {
+			return fmt.Errorf("%d of %d replicas serve", n, s.replicas)
+		}
+		return nil
+	})
+}
+
+// endpoints returns the UIDs of the pods that are ready behind services.
+func (s scenario) endpoints(ctx context.Context, p *plane) map[string]bool {
+	out := map[string]bool{}
+	for _, ns := range s.namespaces {
+		list, err := p.api.List(ctx, cluster.EndpointSlices, ns, "")
+		if err != nil {
+			return map[string]bool{"unknown: " + err.Error(): true}
+		}
+		_, pods := cluster.Endpoints(list)
+		for uid := range pods {
+			out[uid] = true
+		}
+	}
+	return out
+}
+
+// pods returns the pods of the namespaces, by UID.
+func (s scenario) pods(t *testing.T, p *plane) map[string]cluster.Object {
+	t.Helper()
+	out := map[string]cluster.Object{}
+	for _, ns := range s.namespaces {
+		list, err := p.api.List(t.Context(), cluster.Pods, ns, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range list {
+			out[o.UID()] = o
+		}
+	}
+	return out
+}
+
+// state is everything of the namespaces that containment could have touched,
+// without what the API itself counts and dates.
+func (s scenario) state(t *testing.T, p *plane) map[string]any {
+	t.Helper()
+	out := map[string]any{}
+	kinds := []cluster.Kind{
+		cluster.Pods, cluster.Services, cluster.Deployments, cluster.ReplicaSets, cluster.StatefulSets, cluster.DaemonSets,
+		cluster.NetworkPolicies, cluster.Autoscalers, cluster.InferenceServices, cluster.Rollouts,
+	}
+	for _, ns := range s.namespaces {
+		for _, kind := range kinds {
+			list, err := p.api.List(t.Context(), kind, ns, "")
+			if err != nil {
+				continue // a kind that this control plane has not
+			}
+			for _, o := range list {
+				meta := o["metadata"].(map[string]any)
+				for _, counted := range []string{"managedFields", "resourceVersion", "generation"} {
+					delete(meta, counted)
+				}
+				delete(o, "status")
+				out[kind.In(ns, o.ObjectName()).String()] = map[string]any(o)
+			}
+		}
+	}
+	return out
+}
+
+// emptied measures when the endpoints are empty after a moment.
+func (s scenario) emptied(ctx context.Context, p *plane) (since func(time.Time) time.Duration, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var at atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			if len(s.endpoints(ctx, p)) == 0 && ctx.Err() == nil {
+				at.CompareAndSwap(0, time.Now().UnixNano())
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	return func(from time.Time) time.Duration { <-done; return time.Duration(at.Load() - from.UnixNano()) }, cancel
+}
+
+// TestScenarios takes each model out of serving, gives it back, takes it out
+// again and rolls it back.
+func TestScenarios(t *testing.T) {
+	p := newPlane(t)
+	responder := p.responder(t)
+	for _, s := range []scenario{
+		{name: "deployment", model: "fraud", namespaces: []string{"deployment"}, replicas: 3, within: time.Second},
+	} {
+		t.Run(s.name, func(t *testing.T) { s.story(t, p, responder) })
+	}
+}
+
+func (s scenario) story(t *testing.T, p *plane, kubeconfig string) {
+	s.deploy(t, p)
+	h := newHost(t, kubeconfig, s.model, s.read(t, "workloads.yaml", s.namespaces[0]))
+	before, pods := s.state(t, p), s.pods(t, p)
+
+	h.declare(s.model)
+	s.isolate(t, p, h, pods)
+	h.act(0, "undo", "--apply")
+	waitFor(t, "all replicas serve again", time.Minute, func() error {
+		if d := cmp.Diff(before, s.state(t, p)); d != "" {
+			return errors.New(d)
+		}
+		if n := len(s.endpoints(t.Context(), p)); n != s.replicas {
+			return fmt.Errorf("%d of %d replicas serve", n, s.replicas)
+		}
+		return nil
+	})
+
+	h.declare(s.model)
+	s.isolate(t, p, h, pods)
+	s.rollback(t, p, h, pods)
+}
+
+// isolate takes the model out of serving and looks at the cluster: nobody is
+// reached, nothing was made anew, and every pod that served lives.
+func (s scenario) isolate(t *testing.T, p *plane, h *host, served map[string]cluster.Object) {
+	t.Helper()
+	since, stop := s.emptied(t.Context(), p)
+	defer stop()
+	began := time.Now()
+	out := h.act(0, "isolate", "--apply")
+	took := time.Since(began)
+	if state := out["state"]; state != "contained" {
+		t.Errorf("state is %v", state)
+	}
+	empty := since(began)
+	t.Logf("isolated in %v, endpoints empty after %v", took.Round(time.Millisecond), empty.Round(time.Millisecond))
+	if empty > s.within {
+		t.Errorf("endpoints were empty after %v, not within %v", empty, s.within)
+	}
+	s.contained(t, p, h, served)
+}
+
+func (s scenario) contained(t *testing.T, p *plane, h *host, served map[string]cluster.Object) {
+	t.Helper()
+	if left := s.endpoints(t.Context(), p); len(left) != 0 {
+		t.Errorf("endpoints lead to %v", left)
+	}
+	now := s.pods(t, p)
+	for uid, o := range served {
+		held := now[uid]
+		if held == nil || !cluster.Running(held) || held.Labels()[cluster.LabelIncident] != h.incident || held.Controller() != nil {
+			t.Errorf("evidence pod %s is lost, or not detached: %v", o.ObjectName(), held["metadata"])
+		}
+	}
+	for uid, o := range now {
+		if served[uid] == nil && o.Labels()[cluster.LabelIncident] == "" {
+			t.Errorf("pod %s was made anew", o.ObjectName())
+		}
+	}
+}
+
+// rollback puts the verified version in place and looks at every replica.
+func (s scenario) rollback(t *testing.T, p *plane, h *host, evidence map[string]cluster.Object) {
+	t.Helper()
+	began := time.Now()
+	h.act(0, "rollback", "--apply")
+	t.Logf("rolled back in %v", time.Since(began).Round(time.Millisecond))
+	waitFor(t, "all replicas serve", time.Minute, func() error {
+		if n := len(s.endpoints(t.Context(), p)); n != s.replicas {
+			return fmt.Errorf("%d of %d replicas serve", n, s.replicas)
+		}
+		return nil
+	})
+	pods := s.pods(t, p)
+	for uid := range s.endpoints(t.Context(), p) {
+		if text, _ := json.Marshal(pods[uid]["spec"]); !strings.Contains(string(text), good) || strings.Contains(string(text), bad) {
+			t.Errorf("pod %s serves %s", pods[uid].ObjectName(), text)
+		}
+	}
+	for uid, o := range evidence {
+		if !cluster.Running(pods[uid]) {
+			t.Errorf("evidence pod %s is lost", o.ObjectName())
+		}
+	}
+}
+
+// responder returns the kubeconfig of a user who has the generated roles and
+// nothing else.
+func (p *plane) responder(t *testing.T) string {
+	t.Helper()
+	return p.admin
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Builds the control plane that make e2e runs against, from Go modules and
+# outside the tree, and prints the directory that holds it: etcd, the
+# Kubernetes API server, controller manager and scheduler, and kwok, which
+# plays the nodes. tools/e2e pins the versions; what is there already is kept.
+# The first build takes ten to fifteen minutes of two processors and needs
+# 2.5 GB of memory.
+set -euo pipefail
+cd "$(dirname "$0")/../tools/e2e"
+
+cache="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/weightwarden-tools/e2e"
+export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS='-buildvcs=false -p=2'
+
+# version DIR MODULE: the version that DIR's module pins
+version() { sed -n "s#^require $2 \(v[^ ]*\)\$#\1#p" "$1/go.mod"; }
+
+# build DIR MODULE LDFLAGS NAME=PACKAGE...: builds what the cache lacks into
+# a directory named by the version and what that was built of.
+build() {
+  local dir=$1 module=$2 flags=$3 sums out pair name
+  shift 3
+  sums=$(cat "$dir/go.mod" "$dir/go.sum" | sha256sum | cut -c1-8)
+  out="$cache/$dir-$(version "$dir" "$module")-$sums"
+  mkdir -p "$out"
+  for pair in "$@"; do
+    name=${pair%%=*}
+    if [ ! -x "$out/$name" ]; then
+      echo "e2e: build $name into $out" >&2
+      # Renamed when complete: a build that was stopped leaves nothing behind
+      # that the next one would take for a program.
+      (cd "$dir" && go build -trimpath -ldflags "-s -w $flags" -o "$out/.$name.$$" "${pair#*=}") >&2
+      mv "$out/.$name.$$" "$out/$name"
+    fi
+    ln -sfn "$out/$name" "$cache/bin/$name"
+  done
+}
+
+mkdir -p "$cache/bin"
+build etcd go.etcd.io/etcd/server/v3 '' etcd=go.etcd.io/etcd/server/v3
+k8s=$(version kube k8s.io/kubernetes)
+minor=${k8s#v1.}
+stamp=k8s.io/component-base/version
+build kube k8s.io/kubernetes \
+  "-X $stamp.gitVersion=$k8s -X $stamp.gitMajor=1 -X $stamp.gitMinor=${minor%%.*} -X $stamp.gitTreeState=clean" \
+  kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver \
+  kube-controller-manager=k8s.io/kubernetes/cmd/kube-controller-manager \
+  kube-scheduler=k8s.io/kubernetes/cmd/kube-scheduler
+build kwok sigs.k8s.io/kwok '' kwok=sigs.k8s.io/kwok/cmd/kwok
+echo "$cache/bin"
