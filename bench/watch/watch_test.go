@@ -180,7 +180,7 @@ func TestSoak(t *testing.T) {
 	h.configure(map[string]any{"models": list, "check_interval_seconds": interval, "python": map[string]any{"environments": []string{}}})
 	_ = exec.Command(h.bin, h.args("check")...).Run() // takes the baselines
 	w := h.watch()
-	h.cycles(1, 5*time.Minute)
+	h.cycles(1, 20*time.Minute)
 	pid := w.Process.Pid
 	_, before := h.used(pid)
 	var most int

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +57,7 @@ type receiver struct {
 	hangs     bool
 	refuses   bool
 	got, keys []string
+	resolved  int // alerts about nothing else
 	repeats   int
 	tries     []time.Duration
 	onSend    func()
@@ -74,12 +76,35 @@ func (r *receiver) Send(ctx context.Context, a notify.Alert) (retry bool, err er
 		r.repeats++
 		return false, nil
 	}
-	r.got = append(r.got, strings.ReplaceAll(a.Text, "weightwarden: ", ""))
+	if text := news(strings.ReplaceAll(a.Text, "weightwarden: ", "")); text != "" {
+		r.got = append(r.got, text)
+	} else {
+		r.resolved++
+	}
 	r.keys = append(r.keys, a.Key)
 	if r.onSend != nil {
 		r.onSend()
 	}
 	return false, nil
+}
+
+// alsoResolved is what the first line of an alert says beside the news.
+var alsoResolved = regexp.MustCompile(`, [0-9]+ resolved`)
+
+// news leaves out of an alert what was resolved; nothing is left of one that is
+// about that alone.
+func news(text string) string {
+	head, rest, _ := strings.Cut(text, "\n")
+	if _, what, _ := strings.Cut(head, " "); strings.HasPrefix(what, "resolved") {
+		return ""
+	}
+	out := alsoResolved.ReplaceAllString(head, "")
+	for line := range strings.SplitSeq(rest, "\n") {
+		if line != "" && !strings.HasPrefix(line, "resolved:") {
+			out += "\n" + line
+		}
+	}
+	return out
 }
 
 // notes is a memory; it can be made to fail once, as a crash does.

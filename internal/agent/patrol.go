@@ -10,10 +10,8 @@ import (
 	"github.com/weightwarden/weightwarden/internal/indicator"
 )
 
-// A pass over the large files is planned for a part of the promised age, so
-// that the promise holds when something comes in between.
 const (
-	passPart  = 0.8
+	// idleCheck is the time between two looks at whether something is due.
 	idleCheck = time.Second
 	// leastRate is how fast a file is read at least: slower than this it would
 	// only be held open for longer.
@@ -56,14 +54,14 @@ func (a *Agent) patrol(ctx context.Context) {
 // that a planned pass takes is over since it was last read, less the time that
 // reading all the others like it takes: so they come one after the other.
 func (e *Eyes) pace(worst check.Stalest, v check.Volume, now time.Time) time.Duration {
-	due := time.Duration(float64(e.PassAge) * passPart)
+	due := time.Duration(float64(e.PassAge) * check.PassPart)
 	reading := time.Duration(float64(v.Large) / float64(e.rate(v)) * float64(time.Second))
 	return due - min(reading, due) - now.Sub(worst.Read)
 }
 
 // rate is how fast to read, in bytes per second.
 func (e *Eyes) rate(v check.Volume) int64 {
-	rate := max(int64(float64(v.Large)/(e.PassAge.Seconds()*passPart)), leastRate)
+	rate := max(int64(float64(v.Large)/(e.PassAge.Seconds()*check.PassPart)), leastRate)
 	if e.Rate > 0 {
 		rate = min(rate, e.Rate)
 	}

@@ -44,6 +44,9 @@ type Eyes struct {
 	PassAge time.Duration
 	// Rate is the most bytes read in a second; 0 is no limit.
 	Rate int64
+	// Came, where set, is told of a root in which something came or that is
+	// another one, before it is looked at. Set it before the agent runs.
+	Came func(root string)
 
 	mu      sync.Mutex
 	pending map[string]*touched
@@ -86,6 +89,9 @@ func (e *Eyes) Touch(ev watch.Event) {
 	wait := afterTouch
 	if ev.Kind == watch.Written || ev.Kind == watch.Named || ev.Kind == watch.Lost {
 		wait = afterWrite
+	}
+	if e.Came != nil && (ev.Kind == watch.Named || ev.Kind == watch.Lost) {
+		e.Came(ev.Root)
 	}
 	e.note(ev.Root, ev.Path, ev.Kind == watch.Lost, time.Now().Add(wait), 0)
 }

@@ -333,7 +333,7 @@ func TestPatrol(t *testing.T) {
 				worst = max(worst, time.Since(s.Read))
 			}
 		})
-		if worst > p.passAge || len(p.passes) < 3*4 || len(p.passes) > 3*8 || len(p.changes) > 0 {
+		if worst > p.passAge || len(p.passes) < 3*10 || len(p.passes) > 3*15 || len(p.changes) > 0 {
 			t.Errorf("the stalest was %v old, passes %q, changes %q", worst, p.passes, p.changes)
 		}
 		if !strings.HasSuffix(p.passes[0], " 16777216") {

@@ -455,6 +455,12 @@ func (l *Live) Unsettled(model string) (paths []string) {
 	return paths
 }
 
+// PassPart is the part of the promised age in which all large files are read
+// once. A file is as old as the beginning of its last reading, and a new one
+// counts when it has ended: of a single file both take this long, and there has
+// to be room for delays.
+const PassPart = 0.4
+
 // Feasible refuses what cannot be done: reading volume at rate, with every
 // small file in each interval and every large one in each age. A rate of 0 is
 // no limit, and no promise.
@@ -462,7 +468,7 @@ func Feasible(v Volume, rate int64, interval, age time.Duration) error {
 	if rate <= 0 {
 		return nil
 	}
-	large := float64(v.Large) / age.Seconds()
+	large := float64(v.Large) / (PassPart * age.Seconds())
 	small := float64(v.Small) / interval.Seconds()
 	if large+small <= float64(rate) {
 		return nil

@@ -126,8 +126,8 @@ func TestFeasible(t *testing.T) {
 		want          string
 	}{
 		{"no_limit", check.Volume{Large: 1 << 50}, 0, time.Minute, time.Hour, ""},
-		{"enough", check.Volume{Large: 20 * gib}, 6 << 20, time.Minute, time.Hour, ""},
-		{"too_slow", check.Volume{Large: 20 * gib}, 5 << 20, time.Minute, time.Hour, "raise hashing.rate to 5965233"},
+		{"enough", check.Volume{Large: 20 * gib}, 15 << 20, time.Minute, time.Hour, ""},
+		{"too_slow", check.Volume{Large: 20 * gib}, 14 << 20, time.Minute, time.Hour, "raise hashing.rate to 14913081"},
 		{"small_files_too_many", check.Volume{Small: gib}, 10 << 20, time.Minute, time.Hour, "raise hashing.rate to 17895698"},
 	}
 	for _, tt := range tests {

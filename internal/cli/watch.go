@@ -121,6 +121,9 @@ func (s *session) watch(ctx context.Context, plan watchPlan, o *operator) error 
 		guards.Go(func() { s.containing(ctx, found) })
 	}
 	s.guard(ctx, &guards, live, eyes)
+	if err := s.gate(ctx, &guards, live, eyes); err != nil {
+		return err
+	}
 	return a.Run(ctx)
 }
 

@@ -258,7 +258,7 @@ func Parse(name string, r io.Reader) (*Config, error) {
 	c := &Config{
 		Path: path, CheckInterval: DefaultCheckInterval, DriftThreshold: drift.DefaultThreshold,
 		Alerts: Alerts{MinSeverity: finding.Medium}, Hashing: Hashing{FullAge: DefaultFullHashAge},
-		Watch: Watch{Poll: DefaultPoll},
+		Watch: Watch{Poll: DefaultPoll, Gate: Gate{Within: DefaultGateWithin}},
 	}
 	if root := in.root(data); root != nil {
 		in.file(root, c)

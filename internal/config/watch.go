@@ -23,7 +23,23 @@ type Watch struct {
 	// Declare is the severity from which an indicator of a model opens an
 	// incident; 0 is never (declare).
 	Declare finding.Severity
+	// Gate refuses the opening of files that do not match (gate).
+	Gate Gate
 }
+
+// Gate says how the opening of files is answered for.
+type Gate struct {
+	// On switches it on (mode: refuse).
+	On bool
+	// RefuseInDoubt refuses what could not be judged in time (on_doubt).
+	RefuseInDoubt bool
+	// Within is how long somebody waits for an answer at most
+	// (answer_within).
+	Within time.Duration
+}
+
+// DefaultGateWithin is how long somebody waits for an answer at most.
+const DefaultGateWithin = 2 * time.Second
 
 // DefaultPoll is the time between two looks at what the kernel does not watch.
 const DefaultPoll = 10 * time.Second
@@ -34,6 +50,8 @@ const (
 	minPoll    = time.Second
 	maxPoll    = time.Hour
 	minPassAge = time.Minute
+	minWithin  = 50 * time.Millisecond
+	maxWithin  = 30 * time.Second
 )
 
 func (r *reader) watch(n *yaml.Node, at string, w *Watch) {
@@ -42,8 +60,26 @@ func (r *reader) watch(n *yaml.Node, at string, w *Watch) {
 		"poll_interval":   func(n *yaml.Node, at string) { w.Poll = r.duration(n, at, minPoll, maxPoll) },
 		"drift_interval":  func(n *yaml.Node, at string) { w.DriftEvery = r.duration(n, at, 0, maxInterval) },
 		"python_interval": func(n *yaml.Node, at string) { w.PackagesEvery = r.duration(n, at, 0, maxInterval) },
+		"gate":            func(n *yaml.Node, at string) { r.gate(n, at, &w.Gate) },
 		"declare":         func(n *yaml.Node, at string) { w.Declare = r.orOff(n, at) },
 	})
+}
+
+func (r *reader) gate(n *yaml.Node, at string, g *Gate) {
+	r.mapping(n, at, map[string]field{
+		"mode":          func(n *yaml.Node, at string) { g.On = r.either(n, at, "refuse", "off") },
+		"on_doubt":      func(n *yaml.Node, at string) { g.RefuseInDoubt = r.either(n, at, "refuse", "allow") },
+		"answer_within": func(n *yaml.Node, at string) { g.Within = r.duration(n, at, minWithin, maxWithin) },
+	})
+}
+
+// either reads one of two words, and reports whether it is the first.
+func (r *reader) either(n *yaml.Node, at, yes, no string) bool {
+	if n.Kind == yaml.ScalarNode && (n.Value == yes || n.Value == no) {
+		return n.Value == yes
+	}
+	r.wrong(n.Line, at, "want %s or %s", yes, no)
+	return false
 }
 
 // orOff reads a severity, or "off".
