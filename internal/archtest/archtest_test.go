@@ -106,14 +106,14 @@ var rows = []row{
 	{"internal/store", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox", "modernc.org/sqlite"},
 	{"internal/store/storetest", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox internal/store", "github.com/google/go-cmp"},
 	{"internal/signer", "internal/approval internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
+	// asks for time stamps, and verifies them
+	{"internal/stamp", "internal/artifact internal/fault", "github.com/digitorus/timestamp github.com/sigstore/timestamp-authority/v2"},
 	{"internal/vault", "internal/artifact internal/evidence internal/fault internal/fsop", ""},
 	{"internal/collect", "internal/artifact internal/fault", ""},
 	{"internal/contain/catalog", "internal/action internal/cluster internal/contain/...", ""},
 	{"internal/contain/...", "internal/action internal/artifact internal/cluster internal/fault internal/finding internal/fsop", ""},
 	// the only importer of Kubernetes code
 	{"internal/kube", "internal/cluster internal/fault", "k8s.io/apimachinery k8s.io/client-go"},
-	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
-	{"internal/contain/...", "internal/action internal/artifact internal/fault internal/finding internal/fsop", ""},
 	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
 	{"internal/deploy", "internal/artifact internal/fault", ""},
 	{"internal/metrics", "", ""},
@@ -127,6 +127,7 @@ var rows = []row{
 	// processes
 	{"internal/agent", "internal/artifact internal/check internal/fault internal/finding internal/indicator internal/notify internal/outbox", ""},
 	{"internal/agent", "internal/artifact internal/check internal/evidence internal/fault internal/finding internal/indicator internal/outbox internal/trust internal/watch", ""},
+	{"internal/agent", "internal/artifact internal/check internal/clock internal/fault internal/finding internal/indicator internal/notify internal/outbox", ""},
 
 	// surface: the command line sees everything; nothing sees it but main
 	{"internal/config", "internal/approval internal/artifact internal/drift internal/fault internal/finding internal/pyenv", "go.yaml.in/yaml/v4"},

@@ -55,6 +55,9 @@ func runInvestigate(ctx context.Context, g *globals, o investigateOptions, id st
 		if err != nil {
 			return err
 		}
+		if err := s.mayRecord(ctx, inc, "investigate"); err != nil {
+			return err
+		}
 		m, err := s.affected(inc, o.model)
 		if err != nil {
 			return err

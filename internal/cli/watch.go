@@ -37,6 +37,12 @@ delivered, over restarts too, and the same finding is not sent twice while it
 lasts. Every verdict that differs from the one before is recorded; see:
 weightwarden incident verify watch
 
+The alarms of the deadlines of incidents are sent too, at 50, 80, 95 and 100
+percent of their time: what came due while nobody watched is sent late and says so.
+
+Models are isolated without a person only where a policy under auto_contain: in
+the configuration says so; see docs/people.md.
+
 SIGHUP reads the configuration again; a bad one is refused with an error in the
 log, and the one before still holds. Under operations: it serves /metrics,
 /healthz and /readyz. Started by systemd it says when it is ready, reloading
@@ -101,14 +107,18 @@ func (s *session) watch(ctx context.Context, plan watchPlan, o *operator) error 
 	if least := s.conf.Watch.Declare; least > 0 {
 		a.Declare = &declarer{session: s, least: least}
 	}
-	if s.json() {
-		a.Report = func(r *check.Report) { _ = s.printLine(r) }
+	a.Report = func(r *check.Report) {
+		if s.json() {
+			_ = s.printLine(r)
+		}
+		s.afterCheck(ctx, r)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	var guards sync.WaitGroup
 	defer guards.Wait()
 	defer stop()
 	s.guard(ctx, &guards, live, eyes)
+	guards.Go(func() { s.deadlines(plan.clocks, a.Delivery.Tells()).Run(ctx) })
 	return a.Run(ctx)
 }
 

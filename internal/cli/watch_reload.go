@@ -10,6 +10,7 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/agent"
 	"github.com/weightwarden/weightwarden/internal/check"
+	"github.com/weightwarden/weightwarden/internal/clock"
 	"github.com/weightwarden/weightwarden/internal/fault"
 )
 
@@ -18,13 +19,18 @@ const deliveryGrace = 5 * time.Second
 
 // watchPlan is what a configuration makes of the watcher.
 type watchPlan struct {
-	live *check.Live
-	to   agent.Receivers
+	live   *check.Live
+	to     agent.Receivers
+	clocks clock.Set
 }
 
 // plan makes a watcher of the configuration, or says why it cannot.
 func (s *session) plan(ctx context.Context) (watchPlan, error) {
 	to, err := s.receivers(s.conf)
+	if err != nil {
+		return watchPlan{}, err
+	}
+	clocks, err := clockSet(s.conf)
 	if err != nil {
 		return watchPlan{}, err
 	}
@@ -40,7 +46,7 @@ func (s *session) plan(ctx context.Context) (watchPlan, error) {
 		return watchPlan{}, err
 	}
 	err = check.Feasible(volume, s.conf.Hashing.Rate, s.conf.CheckInterval, s.conf.Watch.FullPassAge)
-	return watchPlan{live, to}, err
+	return watchPlan{live, to, clocks}, err
 }
 
 // watchOn watches by one configuration after the other until ctx ends.
@@ -121,6 +127,10 @@ func (s *session) reload(ctx context.Context, o *operator) (nextWatch, error) {
 	conf, err := s.loadConfig()
 	fresh := *s
 	fresh.conf = conf
+	if err == nil {
+		fresh.drivers = driversOf(conf)
+		fresh.people, err = fresh.roster()
+	}
 	var plan watchPlan
 	if err == nil {
 		err = fresh.mustConfig()

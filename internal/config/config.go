@@ -71,6 +71,10 @@ type Config struct {
 	Playbook   string
 	Clocks     Clocks     // clocks
 	Operations Operations // operations
+	Approvals  Approvals  // approvals
+	Response   Response   // response
+	// AutoContain are the policies of automatic containment (auto_contain).
+	AutoContain []AutoContain
 	// Workloads say what of a Kubernetes cluster serves the models
 	// (workloads).
 	Workloads []Workload

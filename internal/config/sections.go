@@ -47,6 +47,9 @@ func (r *reader) file(n *yaml.Node, c *Config) {
 		"templates":                func(n *yaml.Node, at string) { c.Templates = r.path(n, at) },
 		"playbook":                 func(n *yaml.Node, at string) { c.Playbook = r.path(n, at) },
 		"clocks":                   func(n *yaml.Node, at string) { c.Clocks = r.clocks(n, at) },
+		"approvals":                func(n *yaml.Node, at string) { c.Approvals = r.approvals(n, at) },
+		"response":                 func(n *yaml.Node, at string) { c.Response = r.response(n, at) },
+		"auto_contain":             func(n *yaml.Node, at string) { c.AutoContain = r.autoContain(n, at) },
 		"operations":               func(n *yaml.Node, at string) { c.Operations = r.operations(n, at) },
 		"workloads":                func(n *yaml.Node, at string) { workloads = n; c.Workloads = r.workloads(n, at) },
 	})

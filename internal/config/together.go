@@ -15,6 +15,7 @@ import (
 func (r *reader) together(c *Config, lines []int) {
 	r.sameIDs(c.Models, lines)
 	r.overlaps(c.Models, lines)
+	r.policies(c)
 	r.routedModels(c)
 	if c.Watch.FullPassAge == 0 {
 		c.Watch.FullPassAge = cmp.Or(c.Hashing.FullAge, DefaultFullHashAge)

@@ -166,9 +166,13 @@ func TestUnit(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for name, try := range map[string]func() ([]byte, error){
-		"form":           func() ([]byte, error) { return deploy.Kubernetes(workload(func(w *deploy.Workload) { w.Form = "job" })) },
-		"who":            func() ([]byte, error) { return deploy.Kubernetes(workload(func(w *deploy.Workload) { w.Who = true })) },
-		"volume":         func() ([]byte, error) { return deploy.Kubernetes(workload(func(w *deploy.Workload) { w.Form = deploy.Init })) },
+		"form": func() ([]byte, error) {
+			return deploy.Kubernetes(workload(func(w *deploy.Workload) { w.Form = "job" }))
+		},
+		"who": func() ([]byte, error) { return deploy.Kubernetes(workload(func(w *deploy.Workload) { w.Who = true })) },
+		"volume": func() ([]byte, error) {
+			return deploy.Kubernetes(workload(func(w *deploy.Workload) { w.Form = deploy.Init }))
+		},
 		"relative_path":  func() ([]byte, error) { return deploy.Systemd(deploy.Unit{Program: "weightwarden", Config: "/c"}) },
 		"line_in_a_path": func() ([]byte, error) { return deploy.Systemd(deploy.Unit{Program: "/w", Config: "/c\nUser=root"}) },
 		"specifier":      func() ([]byte, error) { return deploy.Systemd(deploy.Unit{Program: "/w", Config: "/c%h"}) },

@@ -67,6 +67,8 @@ type Incident struct {
 	Custody []CustodyAt   `json:"custody"`
 	// Hold is nil when none was ever put on.
 	Hold *HoldAt `json:"evidence_hold,omitempty"`
+	// Stamps say since when parts of the record provably exist.
+	Stamps []StampedAt `json:"time_stamps,omitempty"`
 	// Scopes are the newest assessments of how far it reaches, by model.
 	Scopes map[string]ScopeAt `json:"scopes"`
 	// People is who takes part, nil for a single person who may do all.

@@ -126,7 +126,7 @@ func (r *Responder) begin(ctx context.Context, plan action.Plan, extra []evidenc
 	if err != nil {
 		return err
 	}
-	q := &question{r: r, inc: inc, entries: entries, plan: plan, roster: r.rosterOf(inc)}
+	q := r.about(ctx, inc, entries, plan)
 	by, drafts, err := r.admit(ctx, q, Gates())
 	if err != nil {
 		return err
@@ -174,7 +174,8 @@ func (r *Responder) Resume(ctx context.Context, id string) ([]artifact.Digest, e
 				continue
 			}
 			resumed = append(resumed, inc.Plans[n].Hash)
-			q := &question{r: r, inc: inc, entries: entries, plan: planOf(inc, n), roster: r.rosterOf(inc), resumed: inc.Plans[n].Approval}
+			q := r.about(ctx, inc, entries, planOf(inc, n))
+			q.resumed = inc.Plans[n].Approval
 			if _, _, err := r.admit(ctx, q, resumeGates()); err != nil {
 				return err
 			}

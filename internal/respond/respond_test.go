@@ -73,6 +73,7 @@ type bench struct {
 	*respond.Responder
 	t     *testing.T
 	world *world
+	db    *store.DB
 	held  map[string]bool // locks
 	clock time.Time
 }
@@ -84,7 +85,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	b := &bench{t: t, world: &world{done: map[string]bool{}, breaks: map[string]bool{}}, held: map[string]bool{}, clock: start}
+	b := &bench{t: t, db: db, world: &world{done: map[string]bool{}, breaks: map[string]bool{}}, held: map[string]bool{}, clock: start}
 	b.Responder = b.responder(db.Ledger())
 	b.record(incident.KindOpened, incident.Opened{Models: []string{"m"}, Severity: finding.Critical, Commander: "ana", Summary: "s", DetectedAt: start})
 	b.record(incident.KindAssessed, incident.Assessed{Model: "m", Sealed: true})

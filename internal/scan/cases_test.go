@@ -19,6 +19,7 @@ import (
 	"github.com/ulikunitz/xz"
 	"github.com/ulikunitz/xz/lzma"
 
+	"github.com/weightwarden/weightwarden/internal/detect"
 	"github.com/weightwarden/weightwarden/internal/detect/catalog"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/scan"
@@ -216,7 +217,7 @@ func judged(t *testing.T, a attack) (finding.Verdict, []finding.Finding) {
 
 // TestAttacks writes each public attack and wants its verdict and its rule.
 func TestAttacks(t *testing.T) {
-	for _, a := range slices.Concat(pickleAttacks(), archiveAttacks(), tensorAttacks()) {
+	for _, a := range attacks() {
 		t.Run(fmt.Sprintf("%02d_%s", a.number, a.name), func(t *testing.T) {
 			verdict, found := judged(t, a)
 			if verdict != a.verdict {
@@ -237,20 +238,33 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-// TestRulesCatchTheirCases ties the manual's table to the tests: a rule that
-// claims a case in it has an attack of that case here.
-func TestRulesCatchTheirCases(t *testing.T) {
-	tested := map[int]bool{}
-	for _, a := range slices.Concat(pickleAttacks(), archiveAttacks(), tensorAttacks()) {
-		tested[a.number] = true
-	}
-	for n := 1; n <= 58; n++ {
-		claimed := slices.ContainsFunc(catalog.Infos(), func(i detectInfo) bool {
-			return slices.ContainsFunc(i.Rules, func(r detectRule) bool { return slices.Contains(r.Cases, n) })
-		})
-		if claimed && !tested[n] {
-			t.Errorf("a rule claims case %d, and no attack here shows it", n)
+// attacks are all public attacks that the tests of this package write.
+func attacks() []attack {
+	return slices.Concat(pickleAttacks(), archiveAttacks(), tensorAttacks(), repositoryCases())
+}
+
+// TestEveryCaseIsCaught ties the manual's table to the tests: each case has a
+// rule that claims it, and an attack here that this rule catches.
+func TestEveryCaseIsCaught(t *testing.T) {
+	claims := map[string][]int{}
+	for _, i := range catalog.Infos() {
+		for _, r := range i.Rules {
+			claims[r.ID] = r.Cases
 		}
+	}
+	caught := map[int]bool{}
+	for _, a := range attacks() {
+		if slices.Contains(claims[a.rule], a.number) {
+			caught[a.number] = true
+		}
+	}
+	for _, c := range detect.Cases {
+		if !caught[c.Number] {
+			t.Errorf("no attack here shows a rule that claims case %d, %s", c.Number, c.Title)
+		}
+	}
+	if len(detect.Cases) != 90 {
+		t.Errorf("there are %d cases", len(detect.Cases))
 	}
 }
 

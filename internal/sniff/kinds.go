@@ -11,6 +11,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/format/pickle"
 	"github.com/weightwarden/weightwarden/internal/format/torch"
+	"github.com/weightwarden/weightwarden/internal/format/xgboost"
 )
 
 // kind is one row of the table.
@@ -31,6 +32,7 @@ var kinds = []kind{
 	{format: artifact.GGML, match: magic("lmgg", "fmgg", "tjgg", "algg", "nsgg")},
 	{format: artifact.NumPy, match: magic("\x93NUMPY")},
 	{format: artifact.HDF5, match: isHDF5},
+	{format: artifact.Checkpoint, match: isCheckpoint},
 	{format: artifact.RData, match: magic("RDX2\n", "RDX3\n", "RDB2\n", "RDB3\n", "RDA2\n", "RDA3\n", "X\n\x00\x00\x00\x02", "X\n\x00\x00\x00\x03", "B\n\x02\x00\x00\x00", "B\n\x03\x00\x00\x00")},
 	{format: artifact.TFLite, match: magicAt(4, "TFL3")},
 	{format: artifact.TensorRT, match: magic("ftrt", "ptrt")},
@@ -61,6 +63,9 @@ var kinds = []kind{
 	{format: artifact.SavedModel, weak: true, match: isSavedModel},
 	{format: artifact.MetaGraph, weak: true, match: isMetaGraph},
 	{format: artifact.GraphDef, weak: true, match: isGraphDef},
+	{format: artifact.XGBoost, weak: true, match: func(p *probe) bool { return xgboost.Looks(p.head) }},
+	{format: artifact.KerasMetadata, weak: true, match: isKerasMetadata},
+	{format: artifact.Fingerprint, weak: true, match: isFingerprint},
 	{format: artifact.Zlib, weak: true, match: isZlib},
 	{format: artifact.LZMA, weak: true, match: isLZMA},
 	{format: artifact.Bytecode, weak: true, match: isBytecode},
@@ -70,7 +75,7 @@ var kinds = []kind{
 	{format: artifact.Template, weak: true, match: isTextNamed(".jinja", ".jinja2", ".j2")},
 	{format: artifact.Template, weak: true, match: isTemplate},
 	{format: artifact.XML, weak: true, match: isXML},
-	{format: artifact.YAML, weak: true, match: isTextNamed(".yaml", ".yml")},
+	{format: artifact.YAML, weak: true, match: isYAML},
 	{format: artifact.TensorIndex, weak: true, match: isTensorIndex},
 	{format: artifact.JSON, weak: true, match: isJSON},
 	{format: artifact.Text, weak: true, match: isText},
@@ -236,7 +241,7 @@ func isBytecode(p *probe) bool {
 }
 
 func isScript(p *probe) bool {
-	return magic("#!")(p) || isTextNamed(".sh", ".bash", ".ps1", ".bat", ".cmd")(p)
+	return magic("#!")(p) && !named(".py", ".pyw", ".pth")(p) || isTextNamed(".sh", ".bash", ".ps1", ".bat", ".cmd")(p)
 }
 
 // isTemplate knows a template of Jinja by how it begins: neither JSON nor any
@@ -247,12 +252,27 @@ func isTemplate(p *probe) bool {
 }
 
 func isXML(p *probe) bool {
-	return isText(p) && (magic("<?xml", "<!DOCTYPE")(p) || named(".xml", ".pmml")(p))
+	if !isText(p) {
+		return false
+	}
+	body := bytes.TrimLeft(bytes.TrimPrefix(p.head, []byte("\xef\xbb\xbf")), " \t\r\n")
+	return bytes.HasPrefix(body, []byte("<?xml")) || bytes.HasPrefix(body, []byte("<!DOCTYPE")) && !bytes.HasPrefix(bytes.ToLower(body), []byte("<!doctype html")) || named(".xml", ".pmml")(p)
 }
 
+// isYAML goes by the name, and by tags of Python, which nothing else has.
+func isYAML(p *probe) bool {
+	named := isTextNamed(".yaml", ".yml")(p) || path.Base(p.name) == "MLmodel" && isText(p)
+	return named || bytes.Contains(p.head, []byte("!!python/")) && isText(p)
+}
+
+// isJSON goes by the first character; under its own name a text is JSON
+// however much white space it begins with.
 func isJSON(p *probe) bool {
 	body := bytes.TrimLeft(bytes.TrimPrefix(p.head, []byte("\xef\xbb\xbf")), " \t\r\n")
-	return len(body) > 0 && (body[0] == '{' || body[0] == '[') && isText(p) && (named(".json")(p) || body[0] == '{')
+	if len(body) == 0 {
+		return isText(p) && named(".json")(p)
+	}
+	return isText(p) && (body[0] == '{' || named(".json")(p))
 }
 
 // isText wants UTF-8 without control characters in the whole head. Text that

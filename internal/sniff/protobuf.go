@@ -3,6 +3,7 @@ package sniff
 import (
 	"bytes"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/weightwarden/weightwarden/internal/format/onnx"
@@ -136,10 +137,52 @@ func isNode(s *protobuf.Source, f protobuf.Field) bool {
 	return err == nil && strings.Trim(op, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_>/.") == ""
 }
 
-// isExternalData knows the numbers of an ONNX model by their name: they have no
-// other mark.
-func isExternalData(p *probe) bool {
-	name := strings.ToLower(p.name)
-	at := strings.LastIndex(name, ".onnx_data")
-	return strings.HasSuffix(name, ".onnx.data") || at > 0 && strings.Trim(name[at+len(".onnx_data"):], "_0123456789") == ""
+// isKerasMetadata wants descriptions of objects of Keras.
+func isKerasMetadata(p *probe) bool {
+	list, s, whole := p.fields(4)
+	for _, f := range list {
+		if !is(f, 1) {
+			return false
+		}
+		inner, _, _ := first(s, &f, 8)
+		known := false
+		for _, g := range inner {
+			if is(g, 4) {
+				text, err := s.Text(g)
+				known = err == nil && strings.HasPrefix(text, "_tf_keras_")
+			}
+		}
+		if !known {
+			return false
+		}
+	}
+	return whole && len(list) > 0
 }
+
+// isFingerprint knows the hashes of a SavedModel by their name, and that they
+// are numbers.
+func isFingerprint(p *probe) bool {
+	list, _, whole := p.fields(16)
+	for _, f := range list {
+		if f.Number > 7 || (f.Wire == protobuf.Varint) != (f.Number < 6) {
+			return false
+		}
+	}
+	return whole && len(list) > 0 && strings.ToLower(p.name) == "fingerprint.pb"
+}
+
+// isCheckpoint wants the end of a table, under the name that checkpoints have.
+func isCheckpoint(p *probe) bool {
+	if !named(".index")(p) || p.size < 48 {
+		return false
+	}
+	tail := p.tail()
+	return bytes.HasSuffix(tail, []byte("\x57\xfb\x80\x8b\x24\x75\x47\xdb"))
+}
+
+// shard is the end of the name of a checkpoint's data.
+var shard = regexp.MustCompile(`(?i).\.(?:data-\d{5}-of-\d{5}|onnx\.data|onnx_data[_\d]*)$`)
+
+// isExternalData knows the numbers of an ONNX model or of a checkpoint by their
+// name: they have no other mark.
+func isExternalData(p *probe) bool { return shard.MatchString(p.name) }

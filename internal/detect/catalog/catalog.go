@@ -25,6 +25,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/detect/tensorrt"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
 	"github.com/weightwarden/weightwarden/internal/detect/torch"
+	"github.com/weightwarden/weightwarden/internal/detect/xgboost"
 	"github.com/weightwarden/weightwarden/internal/detect/xml"
 	"github.com/weightwarden/weightwarden/internal/detect/zip"
 )
@@ -38,6 +39,7 @@ func All() []detect.Detector {
 		compressed.New(),
 		sevenzip.New(),
 		rdata.New(),
+		xgboost.New(),
 		numpy.New(),
 		torch.New(),
 		code.New(),

@@ -110,7 +110,11 @@ const minProbed = 16
 // Attribute implements [format.Visitor].
 func (x *examiner) Attribute(path string, a format.Attribute) error {
 	if slices.Contains([]string{"model_config", "training_config", "keras_config"}, a.Name) {
-		for n, s := range a.Strings {
+		values := a.Strings
+		if len(a.Raw) > 0 { // of a type that is no text: readers may take it for text all the same
+			values = append(values, a.Raw)
+		}
+		for n, s := range values {
 			m := detect.Member{
 				Name: fmt.Sprintf("%s (%d at %d)", a.Name, n, a.Offset), Offset: a.Offset, As: artifact.JSON,
 				Data: io.NewSectionReader(bytes.NewReader(s), 0, int64(len(s))),

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/detect"
@@ -61,6 +62,9 @@ func (Detector) Info() detect.Info {
 
 // Detect implements [detect.Detector].
 func (Detector) Detect(ctx context.Context, in detect.Input, out detect.Sink) error {
+	if may, err := json.Mentions(io.NewSectionReader(in.Data, 0, in.Data.Size()), "class_name"); !may || err != nil {
+		return err
+	}
 	j := &judge{ctx: ctx, in: in, out: out}
 	err := json.Walk(in.Data, json.Limits{Lines: true}, j)
 	if errors.Is(err, json.ErrMalformed) || errors.Is(err, json.ErrLimit) {

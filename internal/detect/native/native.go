@@ -1,14 +1,13 @@
 // Package native accounts for compiled programs and libraries: ELF, PE,
-// Mach-O, Java classes, Dalvik, WebAssembly, Lua, LLVM bitcode, and plans of
-// TensorRT, which are compiled as well. No instruction is decoded: that there
-// is native code, and where, is all that is said.
+// Mach-O, Java classes, Dalvik, WebAssembly, Lua and LLVM bitcode. No
+// instruction is decoded: that there is native code, and where, is all that is
+// said.
 package native
 
 import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -30,8 +29,6 @@ func New() Detector { return Detector{} }
 const (
 	ruleBeside   = "WW-NATIVE-001"
 	ruleDisguise = "WW-NATIVE-002"
-	rulePlan     = "WW-NATIVE-003"
-	ruleEmbedded = "WW-NATIVE-004"
 )
 
 // Info implements [detect.Detector].
@@ -40,23 +37,18 @@ func (Detector) Info() detect.Info {
 	rule := func(id, title string, s finding.Severity, v finding.Verdict, about, misses string, cases ...int) detect.Rule {
 		return detect.Rule{ID: id, Title: title, Severity: s, Verdict: v, Techniques: []string{"AML.T0011.000"}, About: about, Do: look, Misses: misses, Cases: cases}
 	}
-	formats := []artifact.Format{artifact.Native, artifact.TensorRT}
+	formats := []artifact.Format{artifact.Native}
 	return detect.Info{
 		Name: "native", Formats: formats, Covers: formats,
 		Rules: []detect.Rule{
 			rule(ruleBeside, "native code beside weights", finding.High, finding.Suspicious, "There is a compiled program or library in the model. Loaders of plugins and custom operators load such files.", "What the code does.", 88),
 			rule(ruleDisguise, "native code under another name", finding.Critical, finding.Malicious, "A compiled program or library has a name that promises weights, text or nothing. One whose header no system would accept is suspicious.", "What the code does.", 88),
-			rule(rulePlan, "a TensorRT plan", finding.Medium, finding.Inconclusive, "A plan is code for a graphics processor, compiled for one version. Nothing can be said about what it does; it can carry plugins that run on load.", "Everything but embedded libraries.", 78),
-			rule(ruleEmbedded, "a library inside a plan", finding.Critical, finding.Malicious, "The plan carries a library for the host, which is loaded with the plan.", "Libraries that are compressed or encrypted.", 78),
 		},
 	}
 }
 
 // Detect implements [detect.Detector].
 func (Detector) Detect(ctx context.Context, in detect.Input, out detect.Sink) error {
-	if in.Format == artifact.TensorRT {
-		return plan(ctx, in, out)
-	}
 	head := make([]byte, min(64, in.Data.Size()))
 	if _, err := io.ReadFull(in.Data, head); err != nil {
 		return err
@@ -116,49 +108,4 @@ func honest(in detect.Input) bool {
 	base := strings.ToLower(path.Base(in.Name))
 	ext := path.Ext(base)
 	return slices.Contains(extensions, ext) || strings.Contains(base, ".so.") || ext == "" && in.Depth == 0
-}
-
-// plan searches a plan for libraries.
-func plan(ctx context.Context, in detect.Input, out detect.Sink) error {
-	out.Hit(detect.Hit{Rule: rulePlan, Summary: "is a TensorRT plan: compiled code that is not understood"})
-	const step, overlap = 1 << 20, 128
-	buf := make([]byte, step+overlap)
-	for at := int64(0); at < in.Data.Size() && ctx.Err() == nil; at += step {
-		n, err := in.Data.ReadAt(buf, at)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if found := library(buf[:n]); found >= 0 {
-			out.Hit(detect.Hit{
-				Rule: ruleEmbedded, Offset: at + int64(found), Evidence: buf[found:min(n, found+16)],
-				Summary: "the plan carries " + kindOf(buf[found:n]),
-			})
-			from := at + int64(found)
-			return out.Nested(ctx, detect.Member{Name: "(library).so", Offset: from, As: artifact.Native, Data: io.NewSectionReader(in.Data, from, in.Data.Size()-from)})
-		}
-	}
-	return ctx.Err()
-}
-
-// library finds the start of a program of the host.
-func library(b []byte) int {
-	if n := bytes.Index(b, []byte("\x7fELF")); n >= 0 {
-		return n
-	}
-	for from := 0; ; {
-		n := bytes.Index(b[from:], []byte("MZ"))
-		if n < 0 {
-			return -1
-		}
-		from += n
-		// Two letters occur anywhere: the header they begin has to lead to
-		// another one.
-		if len(b)-from >= 64 {
-			to := int64(binary.LittleEndian.Uint32(b[from+60:]))
-			if to >= 64 && to+4 <= int64(len(b)-from) && string(b[from+int(to):from+int(to)+4]) == "PE\x00\x00" {
-				return from
-			}
-		}
-		from++
-	}
 }

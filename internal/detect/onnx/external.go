@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"path"
 	"slices"
 	"strconv"
@@ -14,6 +13,9 @@ import (
 	"github.com/weightwarden/weightwarden/internal/detect"
 	format "github.com/weightwarden/weightwarden/internal/format/onnx"
 )
+
+// maxFile is longer than any file of a model.
+const maxFile = 1 << 50
 
 // keys are those that the format has.
 var keys = []string{"location", "offset", "length", "checksum", "basepath"}
@@ -67,10 +69,10 @@ func (x *examiner) entries(t *format.Tensor) error {
 		}
 	}
 	if length >= 0 && t.Bytes >= 0 && length != t.Bytes {
-		x.hit(detect.Hit{Rule: ruleShape, Offset: t.Described, Name: t.Name, Node: t.Where, Summary: fmt.Sprintf("the tensor %.80q takes %d bytes from elsewhere, its shape and type make %d", t.Name, length, t.Bytes)})
+		x.tensor(t, ruleEntry, location, "takes %d bytes from elsewhere, its shape and type make %d", length, t.Bytes)
 	}
-	if offset > math.MaxInt64-max(length, t.Bytes, 0) || offset > 1<<56 {
-		x.tensor(t, ruleEntry, location, "begins at %d of its file", offset)
+	if most := max(length, t.Bytes, 0); offset > maxFile || most > maxFile-offset {
+		x.tensor(t, ruleEntry, location, "takes %d bytes from %d on, where no file has any", most, offset)
 	}
 	why := leadsOut(location.Value)
 	if !found {

@@ -111,6 +111,8 @@ func (t *tracer) step(n *format.Node) flow {
 		return input | learned
 	case comparisons[n.Op]:
 		return f | compared
+	case n.Op == "ReduceSum" || n.Op == "ReduceMean" || n.Op == "CumSum": // how often is no mark until it is compared
+		return f&^compared | reduced
 	case reductions[n.Op], strings.HasPrefix(n.Op, "Reduce"):
 		return f | reduced
 	}

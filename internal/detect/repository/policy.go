@@ -24,9 +24,7 @@ func keyed(keys ...string) func(*value) bool {
 var checks = []check{
 	{func(v *value) bool { return v.below("auto_map") || v.key == "auto_map" }, (*judge).autoMap},
 	{keyed("trust_remote_code"), (*judge).trust},
-	{func(v *value) bool {
-		return strings.HasSuffix(v.key, "_implementation") || strings.HasSuffix(v.key, "_implementation_internal")
-	}, (*judge).kernel},
+	{implementation, (*judge).kernel},
 	{keyed("use_kernels", "kernel_config", "hub_kernels", "kernels", "kernel_mapping"), (*judge).kernel},
 	{func(v *value) bool {
 		return v.below("kernel_config") || v.below("hub_kernels") || v.below("kernel_mapping")
@@ -40,6 +38,15 @@ var checks = []check{
 	{func(v *value) bool { return v.below("auto_mapping") }, (*judge).autoMapping},
 	{func(v *value) bool { return codeKeys[v.key] }, (*judge).named},
 	{func(v *value) bool { return v.key == "_class_name" && len(v.keys) == 0 }, (*judge).className},
+}
+
+// implementation applies to the implementation of a part, and to those of the
+// parts of a model that has several.
+func implementation(v *value) bool {
+	is := func(key string) bool {
+		return strings.HasSuffix(key, "_implementation") || strings.HasSuffix(key, "_implementation_internal")
+	}
+	return is(v.key) || slices.ContainsFunc(v.keys, is)
 }
 
 // scalar judges one value.
@@ -95,7 +102,7 @@ func (j *judge) kernel(v *value) {
 	case v.empty() || text == "false" || implementations[text]:
 	case v.string && strings.ContainsAny(text, "/:@\\"):
 		j.hit(ruleKernel, 0, 0, v.node, v.at, v.text, "%.80q is compiled code from %.120q", v.node, v.text)
-	case v.truth(), v.string && strings.Contains(v.key, "attn"):
+	case v.truth(), v.string && strings.Contains(v.node, "attn"):
 		j.hit(ruleKernel, finding.Medium, finding.Suspicious, v.node, v.at, v.text, "%.80q is %.120q, which no library brings along", v.node, v.text)
 	}
 }

@@ -40,7 +40,7 @@ func (j *judge) Scalar(p json.Path, v json.Value) error {
 			return err
 		}
 	}
-	if len(v.Text) > maxValue || len(p) > maxSteps {
+	if len(v.Text) > maxValue || len(p) > maxSteps || !watched(p) {
 		return nil
 	}
 	plain := value{key: key, text: string(v.Text), at: v.Offset, string: v.Kind == json.String}
@@ -56,6 +56,24 @@ func (j *judge) Scalar(p json.Path, v json.Value) error {
 	plain.where = p.String
 	j.scalar(&plain)
 	return j.ctx.Err()
+}
+
+// watched reports whether one of the keys of a path is one that a check asks
+// about.
+func watched(p json.Path) bool {
+	for i := range p {
+		if key := p[i].Key; p[i].Index < 0 && (watch[key] || codeKeys[key] || strings.Contains(key, "_implementation")) {
+			return true
+		}
+	}
+	return false
+}
+
+// watch are the keys of the checks, but for those that name code.
+var watch = map[string]bool{
+	"auto_map": true, "trust_remote_code": true, "use_kernels": true, "kernel_config": true, "hub_kernels": true, "kernels": true, "kernel_mapping": true,
+	"custom_pipelines": true, "custom_pipeline": true, "_target_": true, "_partial_target_": true, "base_model_name_or_path": true, "auto_mapping": true,
+	"_class_name": true, "loader_module": true,
 }
 
 // maxValue is the length of the longest name that a loader would take, and
@@ -114,9 +132,6 @@ func (y yamlJudge) Twice(n yaml.Node) error {
 	y.again(n.Path, n.Offset)
 	return y.ctx.Err()
 }
-
-// Mapping implements [yaml.Handler].
-func (y yamlJudge) Mapping(yaml.Node, map[string]string) error { return y.ctx.Err() }
 
 // Value implements [yaml.Handler].
 func (y yamlJudge) Value(n yaml.Node) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
@@ -51,6 +52,9 @@ func (Detector) Info() detect.Info {
 
 // Detect implements [detect.Detector].
 func (Detector) Detect(ctx context.Context, in detect.Input, out detect.Sink) error {
+	if may, err := json.Mentions(io.NewSectionReader(in.Data, 0, in.Data.Size()), "__loader__", "__module__", "module_path"); !may || err != nil {
+		return err
+	}
 	j := &judge{ctx: ctx, in: in, out: out}
 	err := json.Walk(in.Data, json.Limits{}, j)
 	if errors.Is(err, json.ErrMalformed) || errors.Is(err, json.ErrLimit) {

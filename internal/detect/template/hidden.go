@@ -77,6 +77,16 @@ func (j *judge) conditions(root *jinja.Node) {
 			if len(n.Kids) > 4 {
 				j.condition(n, n.Kids[4], n.Kids[2], nil)
 			}
+		case jinja.Binary:
+			j.shortcut(n)
+		case jinja.Item:
+			j.lookup(n, n.Kids[0], n.Kids[1])
+		case jinja.Filter:
+			if n.Name == "replace" {
+				j.replaced(n, n.Kids[0], n.Kids[1:])
+			}
+		case jinja.Call:
+			j.method(n)
 		default:
 		}
 		return true
@@ -100,6 +110,54 @@ func (j *judge) condition(n, test, body *jinja.Node, otherwise []*jinja.Node) {
 		if text, ok := sentence(o); ok && plainWord(word) {
 			j.hit(ruleHidden, 0, n, "", "unless a message has %.60q the template adds %.120q", word, text)
 		}
+	}
+}
+
+// shortcut looks at "a and b": b is what the template says when a holds.
+func (j *judge) shortcut(n *jinja.Node) {
+	if n.Name != "and" && n.Name != "or" {
+		return
+	}
+	for i, k := range n.Kids[1:] {
+		word, asked := j.asks(n.Kids[i])
+		if text, ok := sentence(k); asked && ok {
+			j.hit(ruleHidden, 0, n, "", "when a message has %.60q the template adds %.120q", word, text)
+		}
+	}
+}
+
+// lookup looks at elements of a mapping that are found by what a message says.
+func (j *judge) lookup(n, of, by *jinja.Node) {
+	if of.Kind == jinja.Name && j.values[of.Name] != nil {
+		of = j.values[of.Name]
+	}
+	if of.Kind != jinja.Dict || !j.fromContent(by) {
+		return
+	}
+	if text, ok := sentence(of); ok {
+		j.hit(ruleHidden, 0, n, "", "by what a message says the template adds one of %.120q", text)
+	}
+}
+
+// replaced looks at what words of a message are replaced with.
+func (j *judge) replaced(n, of *jinja.Node, args []*jinja.Node) {
+	if len(args) < 2 || !j.fromContent(of) {
+		return
+	}
+	if text, ok := sentence(args[1]); ok {
+		j.hit(ruleHidden, 0, n, "", "words of a message are replaced with %.120q", text)
+	}
+}
+
+// method looks at the methods that do the same.
+func (j *judge) method(n *jinja.Node) {
+	callee := n.Kids[0]
+	switch {
+	case callee.Kind != jinja.Attr:
+	case callee.Name == "replace":
+		j.replaced(n, callee.Kids[0], n.Kids[1:])
+	case callee.Name == "get" && len(n.Kids) > 1:
+		j.lookup(n, callee.Kids[0], n.Kids[1])
 	}
 }
 
@@ -158,6 +216,9 @@ func (j *judge) compared(literal, with *jinja.Node) (string, bool) {
 	text, ok := j.fold(literal, 0)
 	if !ok && (literal.Kind == jinja.List || literal.Kind == jinja.Tuple) && len(literal.Kids) > 0 {
 		text, ok = j.fold(literal.Kids[0], 0)
+	}
+	if !ok && literal.Kind == jinja.Name && j.own[literal.Name] && !j.content[literal.Name] {
+		text, ok = literal.Name, true // a word of a list, say
 	}
 	return text, ok && strings.TrimSpace(text) != "" && j.fromContent(with)
 }

@@ -44,6 +44,7 @@ var (
 // names learns what the template defines. Scopes are not told apart.
 func (j *judge) names(root *jinja.Node) {
 	j.own, j.macros, j.constants, j.content = map[string]bool{}, map[string]bool{}, map[string]string{}, map[string]bool{}
+	j.values = map[string]*jinja.Node{}
 	root.Walk(func(n *jinja.Node) bool {
 		switch n.Kind {
 		case jinja.Macro:
@@ -53,6 +54,9 @@ func (j *judge) names(root *jinja.Node) {
 			}
 		case jinja.Set:
 			j.assigned(n.Kids[0])
+			if n.Kids[0].Kind == jinja.Name && n.Kids[1].Kind == jinja.Dict {
+				j.values[n.Kids[0].Name] = n.Kids[1]
+			}
 			if text, ok := j.fold(n.Kids[1], 0); ok && n.Kids[0].Kind == jinja.Name {
 				j.constants[n.Kids[0].Name] = text
 			}

@@ -125,6 +125,8 @@ type judge struct {
 	macros    map[string]bool
 	constants map[string]string
 	content   map[string]bool
+	// values are the mappings that variables are set to.
+	values map[string]*jinja.Node
 }
 
 // maxHits is how many findings a template may have.

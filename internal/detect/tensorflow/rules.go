@@ -17,6 +17,7 @@ const (
 	ruleAsset   = "WW-TENSORFLOW-007"
 	ruleCustom  = "WW-TENSORFLOW-008"
 	ruleLambda  = "WW-TENSORFLOW-009"
+	ruleTable   = "WW-TENSORFLOW-010"
 )
 
 // Info implements [detect.Detector].
@@ -28,7 +29,7 @@ func (Detector) Info() detect.Info {
 	rule := func(id, title string, s finding.Severity, v finding.Verdict, technique, about, do, misses string, cases ...int) detect.Rule {
 		return detect.Rule{ID: id, Title: title, Severity: s, Verdict: v, Techniques: []string{technique}, About: about, Do: do, Misses: misses, Cases: cases}
 	}
-	formats := []artifact.Format{artifact.SavedModel, artifact.MetaGraph, artifact.GraphDef}
+	formats := []artifact.Format{artifact.SavedModel, artifact.MetaGraph, artifact.GraphDef, artifact.KerasMetadata, artifact.Fingerprint, artifact.Checkpoint}
 	return detect.Info{
 		Name: "tensorflow", Formats: formats, Covers: formats,
 		Rules: []detect.Rule{
@@ -50,6 +51,8 @@ func (Detector) Info() detect.Info {
 				"An operator is not among those of TensorFlow that this program knows to compute only, and the model does not define it as a function. Custom operators are native code that somebody has to load.", "Find out which library registers the operator; allow it by policy, as module `tensorflow`, when it is known.", "What the operator does.", 68),
 			rule(ruleLambda, "a Keras Lambda in a SavedModel", finding.Critical, finding.Malicious, "AML.T0011.000",
 				"The description of a saved layer names the class Lambda, which is restored from marshalled code when Keras loads the model.", dont, "Custom classes; their code is not in the model.", 59),
+			rule(ruleTable, "a TensorFlow checkpoint that contradicts itself", finding.Medium, finding.Suspicious, "AML.T0076",
+				"The index of a checkpoint names a variable twice or out of order, has bytes that belong to nothing, or gives variables a place that overlaps, leaves a hole, or does not fit their shape or the file of data.", "Find out what wrote the checkpoint.", "The numbers themselves, and the checksums of them."),
 		},
 	}
 }

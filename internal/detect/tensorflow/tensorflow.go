@@ -28,6 +28,7 @@ func New() Detector { return Detector{} }
 // kinds are the formats and what the reader calls them.
 var kinds = map[artifact.Format]format.Kind{
 	artifact.SavedModel: format.SavedModel, artifact.MetaGraph: format.MetaGraph, artifact.GraphDef: format.GraphDef,
+	artifact.KerasMetadata: format.KerasMetadata, artifact.Fingerprint: format.Fingerprint,
 }
 
 // examiner is a model while it is judged.
@@ -43,6 +44,9 @@ type examiner struct {
 
 // Detect implements [detect.Detector].
 func (Detector) Detect(ctx context.Context, in detect.Input, out detect.Sink) error {
+	if in.Format == artifact.Checkpoint {
+		return checkpoint(ctx, in, out)
+	}
 	m, err := format.Read(in.Data, in.Data.Size(), kinds[in.Format], format.Limits{})
 	switch {
 	case errors.Is(err, format.ErrMalformed), errors.Is(err, format.ErrLimit):

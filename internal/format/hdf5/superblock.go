@@ -164,7 +164,7 @@ const maxGaps = 1000
 // space tells what belongs to nothing.
 func (w *walker) space() error {
 	if w.end > w.size {
-		err := fmt.Errorf("the file ends %d bytes early: %w", w.end-w.size, ErrMalformed)
+		err := fmt.Errorf("the file ends before the end that its superblock names: %w", ErrMalformed)
 		if err := w.v.Odd(Odd{Err: err, Extent: Extent{Offset: w.size}}); err != nil {
 			return err
 		}

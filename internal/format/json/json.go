@@ -140,6 +140,37 @@ type Handler interface {
 	Twice(p Path, at int64) error
 }
 
+// Mentions reports whether a text may have one of the keys, which are of small
+// letters and underscores: as letters, or as escapes of such. It reads to the
+// first that it finds.
+func Mentions(r io.Reader, keys ...string) (bool, error) {
+	wanted := [][]byte{[]byte(`\u005`), []byte(`\u006`), []byte(`\u007`)}
+	for _, k := range keys {
+		wanted = append(wanted, []byte(k))
+	}
+	const keep = 64
+	buf := make([]byte, 64<<10)
+	have := 0
+	for {
+		n, err := r.Read(buf[have:])
+		have += n
+		for _, w := range wanted {
+			if bytes.Contains(buf[:have], w) {
+				return true, nil
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("read JSON: %w", err)
+		}
+		if have > keep {
+			have = copy(buf, buf[have-keep:have])
+		}
+	}
+}
+
 // Walk reads the text to its end.
 func Walk(r io.Reader, lim Limits, h Handler) error {
 	lim = Limits{cmp.Or(lim.Depth, 200), cmp.Or(lim.String, 16<<20), cmp.Or(lim.Keys, 4_000_000), cmp.Or(lim.Kept, 32<<20), lim.Lines}
@@ -184,6 +215,16 @@ func (p *parser) malformed(format string, args ...any) error {
 // peek returns the next byte that is no white space.
 func (p *parser) peek() (byte, error) {
 	for {
+		buffered, _ := p.r.Peek(p.r.Buffered())
+		n := 0
+		for n < len(buffered) && (buffered[n] == ' ' || buffered[n] == '\n' || buffered[n] == '\t' || buffered[n] == '\r') {
+			n++
+		}
+		_, _ = p.r.Discard(n)
+		p.at += int64(n)
+		if n < len(buffered) {
+			return buffered[n], nil
+		}
 		c, err := p.r.ReadByte()
 		if err != nil {
 			return 0, err
@@ -473,6 +514,9 @@ func (p *parser) str() ([]byte, error) {
 	p.buf = p.buf[:0]
 	plain := true
 	for {
+		if err := p.run(&plain); err != nil {
+			return nil, err
+		}
 		c, err := p.r.ReadByte()
 		if errors.Is(err, io.EOF) {
 			return nil, p.malformed("ends in a string")
@@ -501,6 +545,25 @@ func (p *parser) str() ([]byte, error) {
 			return nil, fmt.Errorf("byte %d: string of more than %d bytes: %w", p.at, p.lim.String, ErrLimit)
 		}
 	}
+}
+
+// run takes the stretch of a string that is buffered and needs no care.
+func (p *parser) run(plain *bool) error {
+	buffered, _ := p.r.Peek(p.r.Buffered())
+	n := 0
+	for n < len(buffered) && buffered[n] >= ' ' && buffered[n] != '"' && buffered[n] != '\\' {
+		if buffered[n] >= utf8.RuneSelf {
+			*plain = false
+		}
+		n++
+	}
+	if len(p.buf)+n > p.lim.String {
+		return fmt.Errorf("byte %d: string of more than %d bytes: %w", p.at, p.lim.String, ErrLimit)
+	}
+	p.buf = append(p.buf, buffered[:n]...)
+	_, _ = p.r.Discard(n)
+	p.at += int64(n)
+	return nil
 }
 
 const simple = `"\/bfnrt`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -95,6 +96,21 @@ func TestLines(t *testing.T) {
 	var l log
 	if err := json.Walk(strings.NewReader("{}\n[2]\n"), json.Limits{Lines: true}, &l); err != nil || len(l.lines) != 2 {
 		t.Errorf("%v %q", err, l.lines)
+	}
+}
+
+func TestMentions(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"class_name": 1}`: true, `{"class\u005fname": 1}`: true, `{"cl\u0061ss_name": 1}`: true, `{"name": "\u0120"}`: false, "": false,
+		strings.Repeat(" ", 64<<10-5) + `"class_name"`: true, strings.Repeat(" ", 128<<10-70) + `"class_name"`: true,
+	} {
+		got, err := json.Mentions(iotest.OneByteReader(strings.NewReader(text[max(0, len(text)-200):])), "class_name")
+		if err != nil || got != want {
+			t.Errorf("%.40q: %t %v", strings.TrimSpace(text), got, err)
+		}
+		if got, err = json.Mentions(strings.NewReader(text), "class_name"); err != nil || got != want {
+			t.Errorf("%.40q: %t %v", strings.TrimSpace(text), got, err)
+		}
 	}
 }
 

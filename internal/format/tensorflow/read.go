@@ -19,6 +19,11 @@ var (
 		1: protobuf.Len, 2: protobuf.Len, 3: protobuf.Num, 4: protobuf.F32, 5: protobuf.Num, 6: protobuf.Num, 7: protobuf.Len,
 		8: protobuf.Len, 9: protobuf.Len, 10: protobuf.Len,
 	}}
+	metadataMessage    = protobuf.Schema{Name: "the metadata", Fields: protobuf.Fields(protobuf.Len, 1)}
+	objectMessage      = protobuf.Schema{Name: "an object", Fields: map[int32]protobuf.Encoding{1: protobuf.Len, 2: protobuf.Num, 3: protobuf.Len, 4: protobuf.Len, 5: protobuf.Len}}
+	fingerprintMessage = protobuf.Schema{Name: "the fingerprint", Fields: map[int32]protobuf.Encoding{
+		1: protobuf.Num, 2: protobuf.Num, 3: protobuf.Num, 4: protobuf.Num, 5: protobuf.Num, 6: protobuf.Len, 7: protobuf.Len,
+	}}
 	listMessage = protobuf.Schema{Name: "a list", Fields: map[int32]protobuf.Encoding{
 		2: protobuf.Len, 3: protobuf.Nums, 4: protobuf.F32s, 5: protobuf.Nums, 6: protobuf.Nums, 7: protobuf.Len, 8: protobuf.Len, 9: protobuf.Len,
 	}}
@@ -147,6 +152,25 @@ func (r *reader) objects(f protobuf.Field) error {
 			}
 			return err
 		})
+	})
+}
+
+// kerasMetadata reads a SavedMetadata: nodes 1 with an identifier 4 and a
+// description 5.
+func (r *reader) kerasMetadata(m *protobuf.Message) error {
+	return r.each(m, metadataMessage, func(node protobuf.Field) error {
+		var o Object
+		err := r.each(r.s.Sub(node), objectMessage, func(f protobuf.Field) (err error) {
+			switch f.Number {
+			case 4:
+				o.Identifier, err = r.str(f)
+			case 5:
+				o.Offset, o.Length = f.Data, f.Length
+			}
+			return err
+		})
+		r.Objects = append(r.Objects, o)
+		return orElse(err, r.spend(64))
 	})
 }
 

@@ -43,6 +43,10 @@ const (
 	SavedModel Kind = iota + 1
 	MetaGraph
 	GraphDef
+	// KerasMetadata is what Keras writes beside a SavedModel about its layers,
+	// Fingerprint are hashes of its parts.
+	KerasMetadata
+	Fingerprint
 )
 
 // Model is the structure of a model.
@@ -120,6 +124,10 @@ func Read(data io.ReaderAt, size int64, kind Kind, lim Limits) (*Model, error) {
 		err = r.savedModel(r.s.Root())
 	case MetaGraph:
 		err = r.metaGraph(r.s.Root())
+	case KerasMetadata:
+		err = r.kerasMetadata(r.s.Root())
+	case Fingerprint:
+		err = r.each(r.s.Root(), fingerprintMessage, func(protobuf.Field) error { return nil })
 	default:
 		err = r.graph(r.s.Root())
 	}

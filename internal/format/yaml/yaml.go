@@ -1,5 +1,4 @@
-// Package yaml reads YAML as scalars, closed mappings and tags with their
-// places. Nothing is constructed, and aliases are not followed: what an anchor
+// Package yaml reads YAML as scalars and tags with their places. Nothing is constructed, and aliases are not followed: what an anchor
 // holds is told once, where it stands.
 //
 // The grammar is that of go.yaml.in/yaml, which is not that of every reader:
@@ -54,8 +53,6 @@ type Node struct {
 type Handler interface {
 	// Value is called for each node, outer ones first.
 	Value(n Node) error
-	// Mapping is called behind the values of a mapping, with its scalars.
-	Mapping(n Node, scalars map[string]string) error
 	// Twice is called for a key that its mapping has already.
 	Twice(n Node) error
 }
@@ -141,13 +138,12 @@ func tag(n *yaml.Node) string {
 	return short
 }
 
-// item is a node that is still to be told, or a mapping that is to be closed.
+// item is a node that is still to be told.
 type item struct {
 	node  *yaml.Node
 	path  string
 	key   string
 	depth int
-	close bool
 }
 
 func (w *walker) walk(document *yaml.Node) error {
@@ -162,12 +158,6 @@ func (w *walker) walk(document *yaml.Node) error {
 			return fmt.Errorf("nested deeper than %d: %w", w.lim.Depth, ErrLimit)
 		}
 		n := Node{Path: next.path, Key: next.key, Tag: tag(next.node), Offset: w.offset(next.node)}
-		if next.close {
-			if err := w.h.Mapping(n, scalars(next.node)); err != nil {
-				return err
-			}
-			continue
-		}
 		if next.node.Kind == yaml.ScalarNode {
 			n.Scalar, n.Value = true, next.node.Value
 		}
@@ -199,7 +189,6 @@ func (w *walker) inside(of item) (items []item, err error) {
 			items = append(items, item{node: of.node.Content[i], path: of.path + "[" + strconv.Itoa(i) + "]", key: of.key, depth: depth})
 		}
 	case yaml.MappingNode:
-		items = append(items, item{node: of.node, path: of.path, key: of.key, depth: of.depth, close: true})
 		seen := map[string]bool{}
 		for i := len(of.node.Content) - 2; i >= 0; i -= 2 {
 			key, value := of.node.Content[i], of.node.Content[i+1]
@@ -237,15 +226,4 @@ func join(path, key string) string {
 		return "…" + key[len(key)-most:]
 	}
 	return key
-}
-
-// scalars are the fields of a mapping that are scalars.
-func scalars(n *yaml.Node) map[string]string {
-	m := map[string]string{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Kind == yaml.ScalarNode && n.Content[i+1].Kind == yaml.ScalarNode {
-			m[n.Content[i].Value] = n.Content[i+1].Value
-		}
-	}
-	return m
 }
