@@ -43,6 +43,9 @@ type Agent struct {
 	// Report, where set, is told the outcome of every cycle, and of every look
 	// between cycles that found something. Calls do not overlap.
 	Report func(*check.Report)
+	// Respond, where set, is told what was found, after it was recorded and its
+	// alerts are kept. It does not wait for what it begins.
+	Respond func(*check.Report)
 	// Changed, where set, is told what a look changed about what is known, before
 	// any of it is delivered. Calls do not overlap.
 	Changed func(Change)

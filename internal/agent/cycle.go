@@ -84,6 +84,9 @@ func (a *Agent) take(ctx context.Context, report *check.Report, whole bool) {
 	if err := a.declare(ctx, report); err != nil && ctx.Err() == nil {
 		a.Log.Error("incident not declared", "error", err)
 	}
+	if a.Respond != nil && len(report.Indicators) > 0 {
+		a.Respond(report)
+	}
 }
 
 // look says what a report is about.

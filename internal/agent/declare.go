@@ -19,8 +19,6 @@ type Declarer interface {
 	Declare(ctx context.Context, model string, signs []indicator.Indicator) (id string, opened bool, err error)
 	// Least is the severity from which an indicator is worth an incident.
 	Least() finding.Severity
-	// Respond is called once an incident was opened. What it may do is policy.
-	Respond(ctx context.Context, id, model string) error
 }
 
 // declare sees to it that each sign of compromise of a model belongs to an
@@ -48,7 +46,6 @@ func (a *Agent) declare(ctx context.Context, r *check.Report) error {
 		return nil
 	}
 	now := memory{Active: maps.Clone(before.Active), Pending: before.Pending}
-	var opened [][2]string
 	for _, model := range slices.Sorted(maps.Keys(undeclared)) {
 		id, isNew, err := a.Declare.Declare(ctx, model, undeclared[model])
 		if err != nil {
@@ -61,16 +58,7 @@ func (a *Agent) declare(ctx context.Context, r *check.Report) error {
 		}
 		if isNew {
 			a.Log.Warn("incident declared", "incident", id, "model", model)
-			opened = append(opened, [2]string{id, model})
 		}
 	}
-	if err := a.remember(ctx, before, now, r.CheckTime); err != nil {
-		return err
-	}
-	for _, o := range opened {
-		if err := a.Declare.Respond(ctx, o[0], o[1]); err != nil {
-			a.Log.Error("response not begun", "incident", o[0], "error", err)
-		}
-	}
-	return nil
+	return a.remember(ctx, before, now, r.CheckTime)
 }

@@ -344,8 +344,8 @@ func TestPatrol(t *testing.T) {
 
 // declarer notes what it is told.
 type declarer struct {
-	calls, responses []string
-	fails            int
+	calls []string
+	fails int
 }
 
 func (d *declarer) Declare(_ context.Context, model string, signs []indicator.Indicator) (string, bool, error) {
@@ -359,11 +359,6 @@ func (d *declarer) Declare(_ context.Context, model string, signs []indicator.In
 }
 
 func (d *declarer) Least() finding.Severity { return finding.High }
-
-func (d *declarer) Respond(_ context.Context, id, model string) error {
-	d.responses = append(d.responses, id+" "+model)
-	return nil
-}
 
 // Each sign belongs to an incident once, over restarts too, and a failure is
 // made up for.
@@ -384,9 +379,6 @@ func TestDeclared(t *testing.T) {
 		p.run(t, func() { time.Sleep(2 * time.Hour) })
 		if diff := cmp.Diff([]string{"m w", "m v"}, d.calls); diff != "" {
 			t.Errorf("declared (-want +got):\n%s", diff)
-		}
-		if diff := cmp.Diff([]string{"INC-1 m"}, d.responses); diff != "" {
-			t.Errorf("responses (-want +got):\n%s", diff)
 		}
 	})
 }

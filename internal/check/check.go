@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -50,6 +51,9 @@ type Checker struct {
 	Actor    string
 	Now      func() time.Time
 	Progress func(model string, p manifest.Progress)
+
+	// settled is that of [manifest.Options].
+	settled func(artifact.File, fs.FileInfo)
 }
 
 // Report is the outcome of a cycle. The field names are the guide's.
@@ -218,6 +222,7 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target, g gla
 		return m, []indicator.Indicator{indicator.New(typ, t.ID, c.Now(), err.Error(),
 			map[string]any{"model_id": t.ID, "path": t.Path}, t.Path)}, nil
 	}
+	o.sight.base = base
 	now := o.now
 	m.Files, m.Bytes, m.Root, m.Layout = now.Regular(), now.Bytes(), now.Root().String(), o.layout
 	m.Method = o.sight.method

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/indicator"
@@ -44,6 +45,7 @@ type Live struct {
 	once   sync.Once
 	models map[string]*seen
 
+	stamps   stamps
 	mu       sync.Mutex
 	outputs  map[string]past
 	packages past
@@ -62,6 +64,9 @@ type seen struct {
 	// ranges are the bytes that differed, of files that did.
 	ranges map[string][]manifest.Range
 	looks  uint64
+
+	verdict sync.Mutex // of what follows, held for a moment only
+	base    *baseline.Baseline
 }
 
 // past is what a look at outputs or packages said, and when.
@@ -76,6 +81,7 @@ func (p past) due(now time.Time, every time.Duration) bool {
 
 func (l *Live) model(id string) *seen {
 	l.once.Do(func() {
+		l.settled = l.stamps.note
 		l.models, l.outputs = map[string]*seen{}, map[string]past{}
 		for _, t := range l.Targets {
 			l.models[t.ID] = &seen{target: t}
@@ -271,6 +277,12 @@ func (l *Live) look(ctx context.Context, state *trust.State, s *seen, sc scope) 
 	r.summarise()
 	if ctx.Err() == nil { // else it was half a look, and what was seen before stays
 		s.remember(saw, believed, began, m.Baseline == nil)
+		s.verdict.Lock()
+		s.base = nil
+		if saw != nil {
+			s.base = saw.base
+		}
+		s.verdict.Unlock()
 	}
 	return r
 }

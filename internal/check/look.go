@@ -67,6 +67,8 @@ type sight struct {
 	// fresh are the tags that a full look made, nil where there was no use for
 	// them.
 	fresh *manifest.Blocks
+	// base is what it was compared with, or nil.
+	base *baseline.Baseline
 }
 
 // look observes the model: by blocks where there is a baseline with tags and
@@ -223,7 +225,7 @@ func (c *Checker) established(ctx context.Context, model string, s *sight) error
 }
 
 func (c *Checker) options(model string) manifest.Options {
-	o := manifest.Options{Workers: c.Hashing.Workers, Rate: c.Hashing.Rate, Lease: true, Guard: c.Hashing.Guards[model]}
+	o := manifest.Options{Workers: c.Hashing.Workers, Rate: c.Hashing.Rate, Lease: true, Guard: c.Hashing.Guards[model], Settled: c.settled}
 	if c.Progress != nil {
 		o.Progress = func(p manifest.Progress) { c.Progress(model, p) }
 	}

@@ -175,7 +175,7 @@ func TestTamperMatrixWatched(t *testing.T) {
 	}
 	t.Log("\n" + table)
 	if name := os.Getenv("WEIGHTWARDEN_TABLE"); name != "" {
-		m := &matrix{T: t}
+		m := &matrix{TB: t}
 		m.must(os.WriteFile(name, []byte(table), 0o600))
 	}
 }

@@ -85,6 +85,16 @@ func (s *session) planIsolate(ctx context.Context, inc *incident.Incident, m con
 		Incident: inc.ID, Action: action.Isolate, Model: m.ID, Target: m.Path,
 		Observed: draft.Observed, Remarks: draft.Remarks, Steps: draft.Steps,
 	}
+	if inCluster {
+		scene, err := s.scenes(ctx, m.Model)
+		if err != nil {
+			return action.Plan{}, err
+		}
+		plan.Target = scene.Target()
+		if root.IsZero() {
+			return plan, nil // what its pods hold is denied by what names it there
+		}
+	}
 	state, err := s.trusted(ctx)
 	if err != nil {
 		return action.Plan{}, err

@@ -37,8 +37,8 @@ delivered, over restarts too, and the same finding is not sent twice while it
 lasts. Every verdict that differs from the one before is recorded; see:
 weightwarden incident verify watch
 
-The alarms of the deadlines of incidents are sent too, at 50, 80, 95 and 100
-percent of their time: what came due while nobody watched is sent late and says so.
+So are the alarms of the deadlines of incidents, at 50, 80, 95 and 100 percent
+of their time: what came due while nobody watched is sent late and says so.
 
 Models are isolated without a person only where a policy under auto_contain: in
 the configuration says so; see docs/people.md.
@@ -105,20 +105,22 @@ func (s *session) watch(ctx context.Context, plan watchPlan, o *operator) error 
 	a.Delivery = agent.NewDelivery(s.db.Outbox(), plan.to, s.log())
 	a.Delivery.Grace, a.Delivery.Count = deliveryGrace, o.count
 	if least := s.conf.Watch.Declare; least > 0 {
-		a.Declare = &declarer{session: s, least: least}
+		a.Declare = &declarer{session: s, least: least, method: "weightwarden watch"}
 	}
-	a.Report = func(r *check.Report) {
-		if s.json() {
-			_ = s.printLine(r)
-		}
-		s.afterCheck(ctx, r)
+	if s.json() {
+		a.Report = func(r *check.Report) { _ = s.printLine(r) }
 	}
 	ctx, stop := context.WithCancel(ctx)
 	var guards sync.WaitGroup
 	defer guards.Wait()
 	defer stop()
-	s.guard(ctx, &guards, live, eyes)
 	guards.Go(func() { s.deadlines(plan.clocks, a.Delivery.Tells()).Run(ctx) })
+	if len(s.conf.AutoContain) > 0 {
+		found := make(chan *check.Report, 1)
+		a.Respond = func(r *check.Report) { offer(found, r) }
+		guards.Go(func() { s.containing(ctx, found) })
+	}
+	s.guard(ctx, &guards, live, eyes)
 	return a.Run(ctx)
 }
 

@@ -12,24 +12,17 @@ import (
 	"github.com/weightwarden/weightwarden/internal/indicator"
 )
 
-// declarer opens incidents by the policy of watch.declare.
+// declarer opens incidents without a person, by the policy of watch.declare or
+// one of auto_contain. Such an incident has no commander until somebody is
+// named.
 type declarer struct {
 	*session
-	least finding.Severity
-	// respond begins the response within its policy; nil does nothing.
-	respond func(ctx context.Context, id, model string) error
+	least  finding.Severity
+	method string
 }
 
 // Least implements [agent.Declarer].
 func (d *declarer) Least() finding.Severity { return d.least }
-
-// Respond implements [agent.Declarer].
-func (d *declarer) Respond(ctx context.Context, id, model string) error {
-	if d.respond == nil {
-		return nil
-	}
-	return d.respond(ctx, id, model)
-}
 
 // Declare implements [agent.Declarer]. The record says what was declared: a
 // model has one open incident at a time, and it lists a sign once.
@@ -46,6 +39,9 @@ func (d *declarer) Declare(ctx context.Context, model string, signs []indicator.
 		}
 	}
 	if open != nil {
+		if len(drafts) == 0 {
+			return open.ID, false, nil
+		}
 		_, err := d.ledger.Append(ctx, open.ID, evidence.Any, drafts...)
 		return open.ID, false, err
 	}
@@ -53,8 +49,11 @@ func (d *declarer) Declare(ctx context.Context, model string, signs []indicator.
 	if err != nil {
 		return "", false, err
 	}
-	body := d.declared(model, signs)
-	drafts = append([]evidence.Draft{{Time: now, Actor: d.Actor, Kind: incident.KindOpened, Body: body}}, drafts...)
+	first := []evidence.Draft{{Time: now, Actor: d.Actor, Kind: incident.KindOpened, Body: d.declared(model, signs)}}
+	if !d.people.Empty() {
+		first = append(first, evidence.Draft{Time: now, Actor: d.Actor, Kind: incident.KindPeople, Body: incident.People{Roster: d.people, Reason: "configured"}})
+	}
+	drafts = append(first, drafts...)
 	if _, err := d.ledger.Append(ctx, id, 0, drafts...); err != nil {
 		return "", false, fmt.Errorf("declare incident: %w", err)
 	}
@@ -84,8 +83,7 @@ func (d *declarer) openIncident(ctx context.Context, model string) (*incident.In
 func (d *declarer) declared(model string, signs []indicator.Indicator) incident.Opened {
 	worst := slices.MinFunc(signs, indicator.Compare)
 	body := incident.Opened{
-		Models: []string{model}, Severity: worst.Severity, Commander: d.Actor, DetectedAt: worst.Timestamp,
-		Method:  "weightwarden watch",
+		Models: []string{model}, Severity: worst.Severity, DetectedAt: worst.Timestamp, Method: d.method,
 		Summary: fmt.Sprintf("%s of %s, the worst: %s", plural(len(signs), "indicator", "indicators"), artifact.Quote(model), worst.Description),
 	}
 	for _, i := range signs {

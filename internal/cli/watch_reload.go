@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/agent"
+	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/check"
 	"github.com/weightwarden/weightwarden/internal/clock"
 	"github.com/weightwarden/weightwarden/internal/fault"
@@ -38,6 +39,7 @@ func (s *session) plan(ctx context.Context) (watchPlan, error) {
 	if err != nil {
 		return watchPlan{}, err
 	}
+	c.Baselines.Decoded = &baseline.Decoded{}
 	live := &check.Live{
 		Checker: c, Small: check.DefaultSmall, DriftEvery: s.conf.Watch.DriftEvery, PackagesEvery: s.conf.Watch.PackagesEvery,
 	}

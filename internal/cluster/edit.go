@@ -121,10 +121,10 @@ func field(o Object, pointer string) json.RawMessage {
 }
 
 // same compares two values, whatever their form. Objects hold whole numbers
-// where JSON knows only numbers.
+// where JSON knows only numbers, and a scale of nothing has no number at all.
 func same(a, b json.RawMessage) bool {
 	if len(a) == 0 || len(b) == 0 {
-		return len(a) == len(b)
+		return len(a) == len(b) || string(a) == "0" || string(b) == "0"
 	}
 	var x, y any
 	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {

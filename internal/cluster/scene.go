@@ -145,6 +145,9 @@ func (f *finder) namespace(ctx context.Context, ns string) error {
 			}
 		}
 	}
+	for _, o := range byKind[InferenceServices] {
+		f.service(o, found)
+	}
 	for _, pod := range byKind[Pods] {
 		if err := f.pod(ctx, pod, found); err != nil {
 			return err
@@ -178,6 +181,20 @@ func (f *finder) controller(ctx context.Context, kind Kind, o Object, found map[
 		found[o.UID()] = &w
 	}
 	return nil
+}
+
+// service takes in an inference service whose controller has made nothing, or
+// has removed it: the service stands for itself.
+func (f *finder) service(o Object, found map[string]*Workload) {
+	for _, w := range found {
+		if w.Root.Object.UID() == o.UID() {
+			return
+		}
+	}
+	if f.selector.matches(o.Labels(), []string{o.Text("/spec/predictor/model/storageUri")}) {
+		n := Node{InferenceServices.In(o.Namespace(), o.ObjectName()), o}
+		found[o.UID()] = &Workload{Root: n, Control: n}
+	}
 }
 
 // pod files a pod under what controls it.

@@ -139,6 +139,19 @@ type ID struct {
 // IsZero reports whether id names nothing.
 func (id ID) IsZero() bool { return id == ID{} }
 
+// Stamp is what a system keeps of an inode that changes when its bytes are
+// written by the usual means. It is no proof that they were not.
+type Stamp struct {
+	ID                      ID
+	Size, Modified, Changed int64
+}
+
+// StampOf returns the stamp of what info describes.
+func StampOf(info fs.FileInfo) (Stamp, error) {
+	id, err := IdentityOf(info)
+	return Stamp{id, info.Size(), info.ModTime().UnixNano(), changeTime(info)}, err
+}
+
 // String returns "dev:ino" in decimal, or "" for the zero value.
 func (id ID) String() string {
 	if id.IsZero() {

@@ -125,3 +125,16 @@ func OpenFiles() int {
 	}
 	return int(min(limit.Cur, 1<<20))
 }
+
+// Duplicate returns another descriptor of the open file f.
+func Duplicate(f *os.File) (*os.File, error) {
+	fd := -1
+	err := onFD(f, func(old int) (err error) {
+		fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}

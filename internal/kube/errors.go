@@ -7,6 +7,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/weightwarden/weightwarden/internal/action"
 	"github.com/weightwarden/weightwarden/internal/fault"
 )
 
@@ -23,7 +24,7 @@ func translate(err error) error {
 		if errors.Is(err, context.Canceled) {
 			return err
 		}
-		return fault.New(fault.Incomplete, "the cluster's API does not answer: %w", err).
+		return fault.New(fault.Incomplete, "the cluster's API does not answer: %w", passing{err}).
 			WithHint("check that it runs and can be reached; then weightwarden incident resume continues")
 	}
 	return answered(err)
@@ -39,14 +40,19 @@ func answered(err error) error {
 		return fault.New(fault.Refused, "%w", err).
 			WithHint("weightwarden kube rbac prints the roles that are needed")
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsGone(err), apierrors.IsResourceExpired(err), testFailed(err):
-		return fault.New(fault.Conflict, "%w", err).WithHint("somebody else changed it at the same time; look, then go on")
+		return fault.New(fault.Conflict, "%w", passing{err}).WithHint("somebody else changed it at the same time; look, then go on")
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err),
 		apierrors.IsMethodNotSupported(err), apierrors.IsUnsupportedMediaType(err), apierrors.IsNotAcceptable(err):
 		return fault.New(fault.Invalid, "%w", err)
 	}
 	// Too many requests, time-outs, trouble inside the server: it may pass.
-	return fault.New(fault.Incomplete, "%w", err)
+	return fault.New(fault.Incomplete, "%w", passing{err})
 }
+
+// passing is an error that is worth trying again after.
+type passing struct{ error }
+
+func (p passing) Unwrap() []error { return []error{p.error, action.ErrMayPass} }
 
 // testFailed reports whether a patch was refused because the object was not
 // as its test operations said.

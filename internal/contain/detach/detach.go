@@ -94,7 +94,7 @@ func step(p params, w cluster.Workload) action.Step {
 	s := action.Step{
 		ID: "detach-" + w.Control.Ref.Resource + "-" + w.Control.Ref.Namespace + "-" + w.Control.Ref.Object, Driver: Name, Kind: kindDetach, Target: w.Control.Ref.String(),
 		Summary:  fmt.Sprintf("take the labels off %d pods, so that nothing selects, controls or ends them; they keep running as evidence", len(p.Pods)),
-		Post:     "the workload has no pods, and each of those that it had runs on under the label of the incident",
+		Post:     "the workload has no pods, and each of those that it had runs on under the label of the incident, with no endpoint that leads to it",
 		Detaches: w.Kind() != cluster.Pods.Name, Replicas: len(p.Pods), Timeout: 60, Params: cluster.Encode(p),
 	}
 	inverse := s

@@ -18,6 +18,8 @@ type state struct {
 	// unreleased are held pods that something still controls; lost are planned
 	// pods that are not there any more.
 	unreleased, lost []string
+	// served are held pods that an endpoint still leads to.
+	served []string
 	// elsewhere are planned pods with labels that nobody planned.
 	elsewhere []string
 }
@@ -27,6 +29,11 @@ func (d *Driver) look(ctx context.Context, p params) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
+	slices, err := d.api.List(ctx, cluster.EndpointSlices, p.Workload.Namespace, "")
+	if err != nil {
+		return state{}, err
+	}
+	_, reached := cluster.Endpoints(slices)
 	var s state
 	planned := map[string]bool{}
 	for _, known := range p.Pods {
@@ -42,6 +49,9 @@ func (d *Driver) look(ctx context.Context, p params) (state, error) {
 			}
 		case o.Labels()[cluster.LabelIncident] == p.Incident && o.Annotations()[cluster.NoteWorkload] == p.UID:
 			s.held = append(s.held, o)
+			if reached[o.UID()] {
+				s.served = append(s.served, o.ObjectName())
+			}
 			if o.Controller() != nil {
 				s.unreleased = append(s.unreleased, o.ObjectName())
 			}
@@ -91,6 +101,8 @@ func (now state) detached(p params, lost string) action.Observation {
 		return cluster.Saw(action.NotDone, "%s has %s, and %d are detached%s", p.Workload, count(len(now.attached), "pod", "pods"), len(now.held), lost)
 	case len(now.unreleased) > 0:
 		return cluster.Saw(action.NotDone, "%s still controlled by %s: %s%s", count(len(now.unreleased), "detached pod is", "detached pods are"), p.Workload, names(now.unreleased), lost)
+	case len(now.served) > 0:
+		return cluster.Saw(action.NotDone, "an endpoint still leads to %s, though detached%s", names(now.served), lost)
 	}
 	return cluster.Saw(action.Done, "%s has no pods; %s detached and running%s", p.Workload, count(len(now.held), "pod is", "pods are"), lost)
 }

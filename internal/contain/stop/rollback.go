@@ -33,6 +33,9 @@ func (d *Driver) Rollback(ctx context.Context, r action.Request) (action.Draft, 
 	c := census{Site: cluster.Site{Cluster: scene.Cluster}, Version: r.Installed.String()}
 	for _, w := range scene.Workloads {
 		if w.Kind() == cluster.Pods.Name {
+			if formerly(w) {
+				continue // evidence of a workload that is here under its own name
+			}
 			draft.Remarks = append(draft.Remarks, fmt.Sprintf("%s is controlled by nobody: start the verified version yourself", w.Control.Ref))
 			continue
 		}
@@ -45,12 +48,26 @@ func (d *Driver) Rollback(ctx context.Context, r action.Request) (action.Draft, 
 		}
 		draft.Steps = append(draft.Steps, steps...)
 		c.Replicas = append(c.Replicas, want)
+		if w.Root.Ref.Kind == cluster.InferenceServices {
+			draft.Remarks = append(draft.Remarks, fmt.Sprintf("the controller of %s lets requests through to each replica as soon as that is ready, before the census is complete; none can be of the denied version", w.Root.Ref))
+		}
 	}
 	draft.Steps = append(draft.Steps, censusStep(c))
 	return draft, nil
 }
 
-// stops finds, by workload, how it was stopped in this incident.
+// formerly reports whether a pod is only what an incident holds of a workload
+// that was removed.
+func formerly(w cluster.Workload) bool {
+	for _, o := range w.Detached {
+		if by := o.Annotations()[cluster.NoteWorkload]; by != "" && by != o.UID() {
+			return true
+		}
+	}
+	return false
+}
+
+// stops finds, by workload and by what was changed, how it was stopped in this incident.
 func stops(done []action.Step) (map[string]action.Step, error) {
 	out := map[string]action.Step{}
 	for _, s := range done {
@@ -61,7 +78,9 @@ func stops(done []action.Step) (map[string]action.Step, error) {
 		if err != nil {
 			return nil, err
 		}
-		out[p.Group.Workload.String()] = s
+		object := p.Edit.Object
+		object.Sub = ""
+		out[p.Group.Workload.String()], out[object.String()] = s, s
 	}
 	return out, nil
 }
@@ -76,7 +95,7 @@ func (d *Driver) release(site string, r action.Request, w cluster.Workload, v Ve
 		if err != nil {
 			return nil, expected{}, err
 		}
-		g.Replicas = old.Group.Replicas
+		g = old.Group
 	}
 	fields, images, err := template(w, v, r.Installed)
 	if err != nil {
@@ -94,9 +113,11 @@ func (d *Driver) release(site string, r action.Request, w cluster.Workload, v Ve
 		fields = append(fields, shift(w, g.Replicas))
 	}
 	p.Edit, p.Group = cluster.NewEdit(target.Ref, target.Object, fields...), g
-	name := w.Control.Ref.Resource + "-" + w.Control.Ref.Namespace + "-" + w.Control.Ref.Object
+	name := g.Workload.Resource + "-" + g.Workload.Namespace + "-" + g.Workload.Object
 	change := stepOf(p, kindRelease+"_"+target.Ref.Resource, "change the workload to the verified version, in one patch", "change the workload back to what it was")
 	change.ID, change.Destroys, change.Post, change.Inverse.ID = "release-"+name, false, "the workload names the verified version", "unrelease-"+name
+	// The controller of an inference service lets requests through by itself.
+	change.Opens = w.Root.Ref.Kind == cluster.InferenceServices
 	steps := []action.Step{change}
 	if wasStopped && strings.HasPrefix(before.Kind, kindScale+"_") {
 		again := *before.Inverse
@@ -232,7 +253,7 @@ func (d *Driver) count(ctx context.Context, e expected, version string) (good in
 	}
 	v, _ := control.At("/spec/selector") // a controller that was made anew may select otherwise
 	selector, _ := v.(map[string]any)
-	pods, _, err := group{Workload: e.Group.Workload, UID: control.UID(), Selector: selector}.pods(ctx, d.api)
+	pods, err := group{Workload: e.Group.Workload, UID: control.UID(), Selector: selector}.pods(ctx, d.api)
 	if err != nil {
 		return 0, "", err
 	}

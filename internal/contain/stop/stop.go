@@ -22,7 +22,6 @@ const (
 	kindScale   = "scale"   // to nothing, and back
 	kindFreeze  = "freeze"  // a workload that cannot be scaled
 	kindStop    = "stop"    // an inference service
-	kindVerify  = "verify"  // that nothing serves
 	kindRelease = "release" // change the template to the verified version
 	kindCensus  = "census"  // that every replica has it
 )
@@ -63,7 +62,7 @@ func (*Driver) Needs() map[string][]cluster.Need {
 		}
 		return out
 	}
-	needs := map[string][]cluster.Need{kindVerify: nil, kindCensus: nil}
+	needs := map[string][]cluster.Need{kindCensus: nil}
 	for _, k := range scalable {
 		needs[kindScale+"_"+k.Resource] = contain("scale", k)
 	}
@@ -102,17 +101,14 @@ func groupOf(w cluster.Workload) group {
 	return g
 }
 
-// Isolate plans to stop each workload and to look, last, whether anything of
-// the model is left in service.
+// Isolate plans to stop each workload.
 func (d *Driver) Isolate(ctx context.Context, r action.Request) (action.Draft, error) {
 	scene, err := d.scenes(ctx, r.Model)
 	if err != nil || len(scene.Workloads) == 0 {
 		return action.Draft{}, err
 	}
 	var draft action.Draft
-	v := verification{Site: cluster.Site{Cluster: scene.Cluster}, Incident: r.Incident}
 	for _, w := range scene.Workloads {
-		v.Groups = append(v.Groups, groupOf(w))
 		step, remark, err := d.stop(ctx, scene.Cluster, r.Incident, w)
 		switch {
 		case err != nil:
@@ -123,7 +119,6 @@ func (d *Driver) Isolate(ctx context.Context, r action.Request) (action.Draft, e
 			draft.Steps = append(draft.Steps, step)
 		}
 	}
-	draft.Steps = append(draft.Steps, verify(v))
 	return draft, nil
 }
 
@@ -132,6 +127,8 @@ func (d *Driver) stop(ctx context.Context, site, incident string, w cluster.Work
 	p := params{Site: cluster.Site{Cluster: site, Namespaces: []string{w.Control.Ref.Namespace}}, Incident: incident, Group: groupOf(w)}
 	kind, summary, back := "", "", ""
 	switch root, control := w.Root, w.Control; {
+	case root.Ref.Kind == cluster.InferenceServices && root.Object.Annotations()["serving.kserve.io/stop"] == "true":
+		return s, fmt.Sprintf("%s is stopped already", root.Ref), nil
 	case root.Ref.Kind == cluster.InferenceServices:
 		kind, summary, back = kindStop, "stop the inference service: its controller removes what it has made", "let the inference service run again"
 		p.Edit = cluster.NewEdit(root.Ref, root.Object, cluster.Set(root.Object, cluster.Pointer("metadata", "annotations", "serving.kserve.io/stop"), "true"))
@@ -177,9 +174,7 @@ func stepOf(p params, kind, summary, back string) action.Step {
 
 // Execute makes the edit and waits for what follows from it.
 func (d *Driver) Execute(ctx context.Context, s action.Step) error {
-	switch s.Kind {
-	case kindVerify, kindCensus: // it only looks
-	default:
+	if s.Kind != kindCensus { // which only looks
 		p, err := d.decode(s)
 		if err != nil {
 			return err
@@ -200,10 +195,7 @@ func (d *Driver) decode(s action.Step) (params, error) {
 
 // Observe looks at the workload and, when it is stopped, for its pods.
 func (d *Driver) Observe(ctx context.Context, s action.Step) (action.Observation, error) {
-	switch s.Kind {
-	case kindVerify:
-		return d.observeVerified(ctx, s)
-	case kindCensus:
+	if s.Kind == kindCensus {
 		return d.observeCensus(ctx, s)
 	}
 	p, err := d.decode(s)
@@ -214,7 +206,7 @@ func (d *Driver) Observe(ctx context.Context, s action.Step) (action.Observation
 	if err != nil || o.Outcome != action.Done || !s.Destroys {
 		return o, err
 	}
-	left, _, err := p.Group.pods(ctx, d.api)
+	left, err := p.Group.pods(ctx, d.api)
 	switch {
 	case err != nil:
 		return action.Observation{}, err
@@ -224,74 +216,22 @@ func (d *Driver) Observe(ctx context.Context, s action.Step) (action.Observation
 	return cluster.Saw(action.Done, "%s is stopped and has no pods", p.Edit.Object), nil
 }
 
-// pods returns the workload's pods that run or will, and those that an
+// pods returns the workload's pods that run or will, without those that an
 // incident holds.
-func (g group) pods(ctx context.Context, api cluster.API) (attached, held []cluster.Object, err error) {
+func (g group) pods(ctx context.Context, api cluster.API) (attached []cluster.Object, err error) {
 	pods, err := api.List(ctx, cluster.Pods, g.Workload.Namespace, "")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, o := range pods {
-		switch {
-		case cluster.Ended(o):
-		case o.Labels()[cluster.LabelIncident] != "":
-			if o.Annotations()[cluster.NoteWorkload] == g.UID {
-				held = append(held, o)
-			}
-		case g.Selector != nil && cluster.Matches(g.Selector, o.Labels()), g.Selector == nil && o.UID() == g.UID:
+		if cluster.Ended(o) || o.Labels()[cluster.LabelIncident] != "" {
+			continue
+		}
+		if g.Selector != nil && cluster.Matches(g.Selector, o.Labels()) || g.Selector == nil && o.UID() == g.UID {
 			attached = append(attached, o)
 		}
 	}
-	return attached, held, nil
-}
-
-// verification is what the last step of an isolation looks for.
-type verification struct {
-	cluster.Site
-	Incident string  `json:"incident_id"`
-	Groups   []group `json:"groups"`
-}
-
-func verify(v verification) action.Step {
-	return action.Step{
-		ID: kindVerify, Driver: Name, Kind: kindVerify, Target: "every workload of the model",
-		Summary: "look whether anything of the model is left in service", Timeout: 60,
-		Post:   "no endpoint leads to a pod of the model, no pod of it was made anew, and the detached ones are there",
-		Params: cluster.Encode(v),
-	}
-}
-
-func (d *Driver) observeVerified(ctx context.Context, s action.Step) (action.Observation, error) {
-	v, err := cluster.Decode[verification](s)
-	if err != nil {
-		return action.Observation{}, err
-	}
-	left, evidence, served := 0, 0, 0
-	reached := map[string]map[string]bool{} // UIDs of pods behind endpoints, by namespace
-	for _, g := range v.Groups {
-		ns := g.Workload.Namespace
-		if reached[ns] == nil {
-			slices, err := d.api.List(ctx, cluster.EndpointSlices, ns, "")
-			if err != nil {
-				return action.Observation{}, err
-			}
-			_, reached[ns] = cluster.Endpoints(slices)
-		}
-		attached, held, err := g.pods(ctx, d.api)
-		if err != nil {
-			return action.Observation{}, err
-		}
-		left, evidence = left+len(attached), evidence+len(held)
-		for _, o := range append(attached, held...) {
-			if reached[ns][o.UID()] {
-				served++
-			}
-		}
-	}
-	if left > 0 || served > 0 {
-		return cluster.Saw(action.NotDone, "%d pods of the model are not detached, and endpoints lead to %d", left, served), nil
-	}
-	return cluster.Saw(action.Done, "no endpoint leads to the model, no pod of it was made anew; %d pods are kept as evidence", evidence), nil
+	return attached, nil
 }
 
 // refuseAttached refuses to roll back what was not isolated.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/cli"
+	"github.com/weightwarden/weightwarden/internal/kube"
 )
 
 // host is where the responder works: a state directory, an archive with one
@@ -21,6 +22,8 @@ type host struct {
 	t                *testing.T
 	dir, kubeconfig  string
 	incident, config string
+	// journal is told the points of the journal; nil for nobody.
+	journal func(point string)
 }
 
 // newHost makes the archive; workloads is that section of the configuration.
@@ -33,7 +36,7 @@ func newHost(t *testing.T, kubeconfig, model, workloads string) *host {
 		t.Fatal(err)
 	}
 	h.write(filepath.Join(good, "model.safetensors"), "good weights of "+model)
-	h.write(h.config, fmt.Sprintf("models:\n  - id: %s\n    path: %s\narchive: archive\ntrust:\n  public_keys: [release.pub]\nworkloads:\n%s",
+	h.write(h.config, fmt.Sprintf("models:\n  - id: %s\n    path: %s\narchive: archive\nsecrets_to_rotate: [registry/token]\ntrust:\n  public_keys: [release.pub]\nworkloads:\n%s",
 		model, filepath.Join(h.dir, "not-on-this-host"), workloads))
 	h.run(0, "key", "generate", "--out", filepath.Join(h.dir, "release"))
 	h.run(0, "sign", good, "--private-key", filepath.Join(h.dir, "release.pem"))
@@ -45,6 +48,16 @@ func (h *host) write(path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
+}
+
+// connected returns a client of the API for one user.
+func connected(t *testing.T, kubeconfig string) *kube.Client {
+	t.Helper()
+	api, err := kube.Connect(kube.Options{Kubeconfig: kubeconfig, Version: "e2e"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api
 }
 
 func world(out, errs *bytes.Buffer) cli.Env {
@@ -61,7 +74,9 @@ func (h *host) arguments(args []string) []string {
 // try runs the program and returns its exit code and what it printed.
 func (h *host) try(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = cli.Main(context.Background(), world(&out, &errs), h.arguments(args))
+	env := world(&out, &errs)
+	env.Journal = h.journal
+	code = cli.Main(context.Background(), env, h.arguments(args))
 	return code, out.String(), errs.String()
 }
 
@@ -84,6 +99,12 @@ func (h *host) run(code int, args ...string) map[string]any {
 func (h *host) act(code int, command string, args ...string) map[string]any {
 	h.t.Helper()
 	return h.run(code, append([]string{"incident", command, h.incident, "--kubeconfig", h.kubeconfig}, args...)...)
+}
+
+// rotated ends the task that keeps requests from being let through again.
+func (h *host) rotated() {
+	h.t.Helper()
+	h.run(0, "incident", "task", h.incident, "rotate-1")
 }
 
 // declare opens an incident and seals the evidence.

@@ -52,7 +52,7 @@ func newPlane(t *testing.T) *plane {
 	p.pki.user(t, "kcm", "system:kube-controller-manager")
 	p.pki.user(t, "scheduler", "system:kube-scheduler")
 	p.pki.user(t, "accounts", "accounts")
-	url := fmt.Sprintf("https://127.0.0.1:%d", p.port)
+	url := p.url()
 	for _, user := range []string{"kcm", "scheduler"} {
 		p.pki.kubeconfig(t, user, url)
 	}
@@ -80,6 +80,8 @@ func freePort(t *testing.T) int {
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
 }
+
+func (p *plane) url() string { return fmt.Sprintf("https://127.0.0.1:%d", p.port) }
 
 func (p *plane) path(name string) string { return filepath.Join(p.dir, name) }
 
