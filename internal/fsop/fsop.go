@@ -337,7 +337,7 @@ var hashBuffers = sync.Pool{New: func() any { b := make([]byte, hashBuffer); ret
 // Hash returns the SHA-256 digest and the number of bytes of r.
 func Hash(ctx context.Context, r io.Reader) (artifact.Digest, int64, error) {
 	h := sha256.New()
-	kept := hashBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // nothing else is put there
+	kept := hashBuffers.Get().(*[]byte)
 	defer hashBuffers.Put(kept)
 	buf := *kept
 	var size int64
