@@ -76,15 +76,19 @@ func (g *globals) open(ctx context.Context) (*session, error) {
 	}
 	s := &session{
 		globals: g, dir: dir, key: key, db: db, ledger: db.Ledger(), vault: v, conf: conf,
-		drivers: catalog.All(func(id string) string {
-			m, _ := conf.Model(id)
-			return m.Quarantine
-		}),
+		drivers: driversOf(conf),
 	}
 	if s.people, err = s.roster(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
+}
+
+func driversOf(conf *config.Config) []action.Driver {
+	return catalog.All(func(id string) string {
+		m, _ := conf.Model(id)
+		return m.Quarantine
+	})
 }
 
 // with opens the state directory for the time of do.

@@ -129,6 +129,10 @@ func (s *session) reload(ctx context.Context, o *operator) (nextWatch, error) {
 	conf, err := s.loadConfig()
 	fresh := *s
 	fresh.conf = conf
+	if err == nil {
+		fresh.drivers = driversOf(conf)
+		fresh.people, err = fresh.roster()
+	}
 	var plan watchPlan
 	if err == nil {
 		err = fresh.mustConfig()
