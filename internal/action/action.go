@@ -30,6 +30,10 @@ const (
 	People Name = "people"
 )
 
+// RecordDriver names the executor of steps that change the host's record of
+// trust, and nothing that is served.
+const RecordDriver = "record"
+
 // Step is one change of the world, small enough to be observed.
 type Step struct {
 	// ID is unique within the plan.

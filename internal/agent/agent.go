@@ -36,6 +36,8 @@ type Agent struct {
 	Interval time.Duration
 	// Delivery is what becomes of alerts; nil means only into the log.
 	Delivery *Delivery
+	// Host is this machine, in alerts.
+	Host string
 	// MinSeverity is the severity from which an indicator is worth an alert.
 	MinSeverity finding.Severity
 	Log         *slog.Logger
@@ -118,10 +120,10 @@ func (a *Agent) alert(ctx context.Context, report *check.Report) error {
 
 // compose writes the alerts about a change; none where nobody is told.
 func (a *Agent) compose(c Change) ([]pending, error) {
-	if a.Delivery == nil {
+	if a.Delivery == nil || !a.Delivery.Tells() {
 		return nil, nil
 	}
-	return compose(c)
+	return compose(c, a.Host)
 }
 
 func (a *Agent) enqueue(ctx context.Context, list []pending) error {

@@ -33,6 +33,9 @@ type pending struct {
 	Key     string          `json:"key"`
 	Payload json.RawMessage `json:"payload"`
 	At      time.Time       `json:"at"`
+	// Group and Priority are those of package outbox.
+	Group    string `json:"group,omitempty"`
+	Priority int    `json:"priority,omitempty"`
 }
 
 // update returns the memory after a cycle, and what is new in it.

@@ -34,7 +34,6 @@ var rows = []row{
 	{"internal/trust", "internal/fault internal/artifact internal/evidence", ""},
 	{"internal/action", "internal/fault internal/finding internal/artifact", ""},
 	{"internal/cluster", "internal/action internal/artifact internal/fault", ""},
-	{"internal/incident", "internal/action internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
 	{"internal/approval", "internal/artifact", ""},
 	{"internal/lease", "internal/evidence", ""},
 	{"internal/incident", "internal/action internal/approval internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
@@ -69,6 +68,7 @@ var rows = []row{
 	},
 
 	// the scanner: formats know bytes, detectors know formats
+	{"internal/format/yaml", "", "go.yaml.in/yaml/v4"},
 	{"internal/format/lzma", "", "github.com/ulikunitz/xz/lzma"},
 	{"internal/format/...", "internal/format/...", ""},
 	{"internal/sniff", "internal/artifact internal/format/...", ""},
@@ -105,22 +105,27 @@ var rows = []row{
 	{"internal/store", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox", "modernc.org/sqlite"},
 	{"internal/store/storetest", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox internal/store", "github.com/google/go-cmp"},
 	{"internal/signer", "internal/approval internal/oms internal/evidence internal/fault internal/artifact", "golang.org/x/crypto"},
+	// asks for time stamps, and verifies them
+	{"internal/stamp", "internal/artifact internal/fault", "github.com/digitorus/timestamp github.com/sigstore/timestamp-authority/v2"},
 	{"internal/vault", "internal/artifact internal/evidence internal/fault internal/fsop", ""},
 	{"internal/collect", "internal/artifact internal/fault", ""},
 	{"internal/contain/catalog", "internal/action internal/cluster internal/contain/...", ""},
 	{"internal/contain/...", "internal/action internal/artifact internal/cluster internal/fault internal/finding internal/fsop", ""},
 	// the only importer of Kubernetes code
 	{"internal/kube", "internal/action internal/cluster internal/fault", "k8s.io/apimachinery k8s.io/client-go"},
-	{"internal/contain/catalog", "internal/action internal/contain/...", ""},
-	{"internal/contain/...", "internal/action internal/artifact internal/fault internal/finding internal/fsop", ""},
 	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
-	{"internal/notify/...", "internal/fault internal/message", ""},
+	// connections to somebody else, under a policy
+	{"internal/egress", "internal/artifact", ""},
+	{"internal/notify", "internal/artifact internal/finding internal/indicator", ""},
+	{"internal/notify/catalog", "internal/notify/...", ""},
+	{"internal/notify/...", "internal/notify internal/egress internal/artifact internal/finding internal/indicator", ""},
 
 	// processes
-	{"internal/agent", "internal/artifact internal/check internal/fault internal/finding internal/indicator internal/outbox", ""},
+	{"internal/agent", "internal/artifact internal/check internal/clock internal/fault internal/finding internal/indicator internal/notify internal/outbox", ""},
 
 	// surface: the command line sees everything; nothing sees it but main
 	{"internal/config", "internal/approval internal/artifact internal/drift internal/fault internal/finding internal/pyenv", "go.yaml.in/yaml/v4"},
+	{"internal/config", "internal/artifact internal/drift internal/egress internal/fault internal/finding internal/notify internal/notify/catalog internal/pyenv", "go.yaml.in/yaml/v4"},
 	{"internal/cli", "internal/...", "github.com/spf13"},
 	{"cmd/weightwarden", "internal/cli", "golang.org/x/term"},
 

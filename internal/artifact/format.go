@@ -14,23 +14,26 @@ const (
 	Unknown Format = "unknown"
 	Empty   Format = "empty"
 
-	Pickle      Format = "pickle"
-	TorchLegacy Format = "torch legacy"
-	NumPy       Format = "numpy"
-	Safetensors Format = "safetensors"
-	GGUF        Format = "gguf"
-	GGML        Format = "ggml"
-	HDF5        Format = "hdf5"
-	ONNX        Format = "onnx"
-	SavedModel  Format = "tensorflow savedmodel"
-	GraphDef    Format = "tensorflow graphdef"
-	TFLite      Format = "tflite"
-	TensorRT    Format = "tensorrt plan"
-	XGBoost     Format = "xgboost binary"
-	TensorIndex Format = "tensor index"
-	RData       Format = "r serialization"
-	MetaGraph   Format = "tensorflow metagraph"
-	Checkpoint  Format = "tensorflow checkpoint index"
+	Pickle        Format = "pickle"
+	TorchLegacy   Format = "torch legacy"
+	NumPy         Format = "numpy"
+	Safetensors   Format = "safetensors"
+	GGUF          Format = "gguf"
+	GGML          Format = "ggml"
+	HDF5          Format = "hdf5"
+	ONNX          Format = "onnx"
+	SavedModel    Format = "tensorflow savedmodel"
+	GraphDef      Format = "tensorflow graphdef"
+	TFLite        Format = "tflite"
+	TensorRT      Format = "tensorrt plan"
+	XGBoost       Format = "xgboost binary"
+	ExternalData  Format = "external tensor data"
+	TensorIndex   Format = "tensor index"
+	RData         Format = "r serialization"
+	MetaGraph     Format = "tensorflow metagraph"
+	Checkpoint    Format = "tensorflow checkpoint index"
+	KerasMetadata Format = "keras metadata"
+	Fingerprint   Format = "tensorflow fingerprint"
 
 	Zip      Format = "zip"
 	Tar      Format = "tar"
@@ -73,6 +76,8 @@ var extensions = map[string][]Format{
 	".hdf5":        {HDF5},
 	".npy":         {NumPy},
 	".npz":         {Zip},
+	".rds":         {RData, Gzip, Bzip2, XZ},
+	".rdata":       {RData, Gzip, Bzip2, XZ},
 	".keras":       {Zip, HDF5},
 	".zip":         {Zip},
 	".pkl":         {Pickle, TorchLegacy, Zip, Gzip, Bzip2, XZ, LZMA, LZ4, Zlib, ZFile},
@@ -84,7 +89,7 @@ var extensions = map[string][]Format{
 	".onnx":        {ONNX},
 	".tflite":      {TFLite},
 	".tar":         {Tar},
-	".json":        {JSON, Text},
+	".json":        {JSON, Text, TensorIndex},
 	".txt":         {Text, JSON},
 	".md":          {Text},
 	".yaml":        {YAML, Text},

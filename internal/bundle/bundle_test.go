@@ -352,3 +352,24 @@ func TestShiftedBytes(t *testing.T) {
 		}
 	}
 }
+
+// A time stamp counts only for a checkpoint that is in the bundle: any other
+// was never held against the entries.
+func TestStampsOfCheckpoints(t *testing.T) {
+	k := key(1)
+	s := small(t, k)
+	stamp := func(note string) evidence.Draft {
+		return evidence.Draft{Kind: incident.KindStamped, Body: incident.Stamped{Checkpoint: note, Signer: "CN=tsa", Response: []byte{1}}}
+	}
+	opened := evidence.Draft{Kind: incident.KindOpened, Body: incident.Opened{Models: []string{"m"}}}
+	own := grow(t, k, s.Incident.Log, opened).Notes[0]
+	foreign := grow(t, key(2), s.Incident.Log, opened).Notes[0]
+	for note, stamps := range map[string]int{own: 1, foreign: 0} {
+		source := s
+		source.Incident = grow(t, k, s.Incident.Log, opened, stamp(note))
+		r := verify(t, write(t, source), bundle.Options{})
+		if len(r.Stamps) != stamps || r.Intact() != (stamps == 1) {
+			t.Errorf("%d time stamps, %v", len(r.Stamps), r.Problems)
+		}
+	}
+}

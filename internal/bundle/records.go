@@ -51,15 +51,25 @@ func (v *verifier) records() error {
 	}
 	v.sortCheckpoints()
 	var used []bool
+	auditor := incident.Auditor{Log: v.manifest.Incident}
 	n, err := v.log(v.manifest.Incident, entriesName, notesName, func(raw []byte) {
+		auditor.See(raw)
 		if item, ok := sealedItem(raw); ok {
 			used = v.item(item, used)
+		} else if stamp, ok := stampIn(raw); ok {
+			v.report.Stamps = append(v.report.Stamps, stamp)
 		}
 	})
 	if err != nil {
 		return err
 	}
 	v.report.Entries = n
+	for _, p := range auditor.Problems {
+		v.add(Record, v.manifest.Incident, v.places[entriesName].at, 0, "%s: %s", p.Kind, p.Detail)
+	}
+	if err := v.stamped(); err != nil {
+		return err
+	}
 	if _, err := v.log(v.manifest.HostLog, hostEntriesName, hostNotesName, func([]byte) {}); err != nil {
 		return err
 	}
@@ -69,6 +79,51 @@ func (v *verifier) records() error {
 		}
 	}
 	return v.ownKey()
+}
+
+// maxStamps is how many time stamps of a record are looked at.
+const maxStamps = 1000
+
+func stampIn(raw []byte) (stamp incident.Stamped, ok bool) {
+	if !bytes.Contains(raw, []byte(incident.KindStamped)) {
+		return stamp, false
+	}
+	e, err := evidence.ParseEntry(raw)
+	if err != nil || e.Kind != incident.KindStamped {
+		return stamp, false
+	}
+	return stamp, e.Decode(&stamp) == nil
+}
+
+// stamped keeps of the time stamps those whose checkpoint is one of the log,
+// and so was held against its entries. Any other says nothing about them.
+func (v *verifier) stamped() error {
+	if len(v.report.Stamps) > maxStamps {
+		v.add(Record, entriesName, v.places[entriesName].at, 0, "more than %d time stamps", maxStamps)
+		v.report.Stamps = v.report.Stamps[:maxStamps]
+	}
+	there := map[string]bool{}
+	for _, s := range v.report.Stamps {
+		there[s.Checkpoint] = false
+	}
+	var readErr error
+	v.lines(v.places[notesName], &readErr, func(l []byte) bool {
+		var note string
+		if err := json.Unmarshal(l, &note); err != nil {
+			return true // which was said
+		}
+		if _, asked := there[note]; asked {
+			there[note] = true
+		}
+		return true
+	})
+	v.report.Stamps = slices.DeleteFunc(v.report.Stamps, func(s incident.Stamped) bool {
+		if !there[s.Checkpoint] {
+			v.add(Record, entriesName, v.places[entriesName].at, 0, "a time stamp of %s is of a checkpoint that is not in the bundle", artifact.Quote(s.Signer))
+		}
+		return !there[s.Checkpoint]
+	})
+	return unreadable(readErr)
 }
 
 // sortCheckpoints verifies the checkpoints from elsewhere and finds the log

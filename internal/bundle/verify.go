@@ -12,6 +12,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/incident"
 )
 
 // Kind says what is wrong at a place.
@@ -65,13 +66,17 @@ type Report struct {
 	KeyFrom string `json:"key_from"`
 	// Untrusted says that the bundle is sealed, but by another key than the
 	// one given.
-	Untrusted bool      `json:"untrusted"`
-	Bytes     int64     `json:"bytes"`
-	Members   int       `json:"members"`
-	Items     int       `json:"evidence_items"`
-	Entries   uint64    `json:"entries"`
-	Problems  []Problem `json:"problems"`
-	Notes     []string  `json:"notes"`
+	Untrusted bool   `json:"untrusted"`
+	Bytes     int64  `json:"bytes"`
+	Members   int    `json:"members"`
+	Items     int    `json:"evidence_items"`
+	Entries   uint64 `json:"entries"`
+	// Stamps are the time stamps in the record, each of a checkpoint that is
+	// in the bundle and verifies. Whether the authorities are trusted is for
+	// others to say.
+	Stamps   []incident.Stamped `json:"-"`
+	Problems []Problem          `json:"problems"`
+	Notes    []string           `json:"notes"`
 }
 
 // Intact reports whether nothing is wrong with the bundle itself.

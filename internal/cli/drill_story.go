@@ -127,7 +127,11 @@ func (d *drill) recover() ([]scene, error) {
 // report tells the others and proves the record.
 func (d *drill) report() ([]scene, error) {
 	return []scene{
-		{title: "The security team is told.", args: []string{"incident", "message", "INCIDENT", "initial_alert"}},
+		{title: "An incident is not closed while people wait to be told.", args: []string{"incident", "close", "INCIDENT", "--resolution", "done"}, want: exitRefused},
+		{title: "The alert to the security team is written.", args: []string{"incident", "message", "INCIDENT", "initial_alert"}},
+		{title: "It was sent, and the record says so.", args: []string{"incident", "message", "INCIDENT", "initial_alert", "--sent-to", "security team"}},
+		{title: "So was the notice of containment, drafted when the model was isolated.", args: []string{"incident", "message", "INCIDENT", "containment_notice", "--sent-to", "support"}},
+		{title: "So was the update, drafted at the rollback.", args: []string{"incident", "message", "INCIDENT", "stakeholder_update", "--sent-to", "heads of product"}},
 		{title: "What happened when.", args: []string{"incident", "timeline", "INCIDENT"}},
 		{title: "The report.", args: []string{"incident", "report", "INCIDENT", "--format", "markdown", "-f", d.path("report.md")}},
 		{title: "The incident is closed.", args: []string{"incident", "close", "INCIDENT", "--resolution", "rolled back to version 2"}},

@@ -30,13 +30,14 @@ a copy out of the vault or hands one over leaves an entry in the record.`,
 }
 
 type evidenceVerifyOptions struct {
-	key, identity string
-	checkpoints   []string
+	key, identity, roots string
+	checkpoints          []string
 }
 
 func (o *evidenceVerifyOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.key, "key", "", "verifier `key` that must have sealed the bundle (content of state.pub, or a file with it)")
 	f.StringArrayVar(&o.checkpoints, "checkpoint", nil, "`file` with a checkpoint that was kept elsewhere (repeatable)")
+	f.StringVar(&o.roots, "timestamp-roots", "", "PEM `file` of the root certificates of time stamping authorities to trust")
 	f.StringVar(&o.identity, "identity", "", "`file` with the age identity that an encrypted bundle is for")
 }
 
@@ -46,15 +47,18 @@ func newEvidenceVerify(g *globals) *cobra.Command {
 		Use: "verify BUNDLE", Short: "Has an exported bundle been altered? Needs nothing but the file", Args: cobra.ExactArgs(1),
 		Long: `Verifies a bundle of incident export, offline and without a state directory: every
 byte of the file, the signature over it, the chains of both records, their
-checkpoints, and that the evidence is what the record says was sealed. What was
-altered, taken out, added or moved is named with its place in the file.
+checkpoints, the signatures of approvals, and that the evidence is what the record
+says was sealed. What was altered, taken out, added or moved is named with its place in the file.
 
 Without --key the bundle is verified with the key in it. That proves that
 nothing changed since it was sealed, not who sealed it: whoever can replace the
 whole file can seal another. The output says which of the two was proven.
 
+Time stamps in the record are verified with --timestamp-roots, at the time that
+they name; without it they are shown and called unverified.
+
 Exit code 1 when anything is altered, 3 when the bundle is intact but sealed by
-another key than --key, 4 when the file is no bundle or cannot be read.`,
+another key than --key or has a time stamp that does not verify, 4 when the file is no bundle or cannot be read.`,
 		Example: "  weightwarden evidence verify case.tar --key \"$(cat state.pub)\" --checkpoint inc.checkpoint",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runEvidenceVerify(cmd.Context(), g, o, args[0])
@@ -69,6 +73,7 @@ type bundleVerification struct {
 	File    string `json:"file"`
 	Verdict string `json:"verdict"`
 	*bundle.Report
+	Stamps []stamped `json:"time_stamps,omitempty"`
 }
 
 func runEvidenceVerify(ctx context.Context, g *globals, o evidenceVerifyOptions, path string) error {
@@ -89,17 +94,22 @@ func runEvidenceVerify(ctx context.Context, g *globals, o evidenceVerifyOptions,
 	if err != nil {
 		return err
 	}
-	out := bundleVerification{path, "intact", report}
+	out := bundleVerification{path, "intact", report, nil}
+	trusted := false
+	if out.Stamps, trusted, err = o.stamps(report.Stamps); err != nil {
+		return err
+	}
+	untrusted := report.Untrusted || !trusted
 	switch {
 	case !report.Intact():
 		out.Verdict = "altered"
-	case report.Untrusted:
+	case untrusted:
 		out.Verdict = "untrusted"
 	}
 	if err := g.print(out, func(p *printer) { printBundle(p, out) }); err != nil {
 		return err
 	}
-	return outcome(!report.Intact(), report.Untrusted, false)
+	return outcome(!report.Intact(), untrusted, false)
 }
 
 // options reads key and checkpoints.
@@ -159,6 +169,7 @@ func printBundle(p *printer, v bundleVerification) {
 	if v.KeyFrom != "" {
 		p.printf("sealed by %s\n", v.Key)
 	}
+	printStamps(p, v.Stamps)
 	for _, n := range v.Notes {
 		p.printf("note: %s\n", oneLine(n))
 	}

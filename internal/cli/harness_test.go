@@ -32,6 +32,7 @@ func commands() map[string]command {
 		"json":      jsonIs,
 		"jsonenv":   jsonEnv,
 		"receiver":  receiver,
+		"authority": authority,
 		"waitfor":   waitFor,
 		"database":  database,
 		"flip":      flip,

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/weightwarden/weightwarden/internal/approval"
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/check"
 	"github.com/weightwarden/weightwarden/internal/config"
@@ -35,6 +36,7 @@ See: weightwarden playbook show`,
 		newIncidentOpen(g), newIncidentList(g), newIncidentShow(g), newIncidentClose(g),
 		newIncidentNote(g), newIncidentFact(g), newIncidentTask(g),
 		newIncidentAssess(g), newIncidentScope(g), newIncidentIsolate(g), newIncidentRollback(g), newIncidentUndo(g), newIncidentResume(g), newIncidentWaive(g),
+		newIncidentApprove(g), newIncidentPeople(g),
 		newIncidentInvestigate(g), newIncidentTimeline(g), newIncidentReport(g), newIncidentMessage(g),
 		newIncidentClocks(g), newIncidentNext(g),
 		newIncidentVerify(g), newIncidentCheckpoint(g), newIncidentExport(g), newIncidentHold(g),
@@ -106,6 +108,10 @@ func runIncidentOpen(ctx context.Context, g *globals, o openOptions) error {
 		drafts := []evidence.Draft{{Time: now, Actor: s.Actor, Kind: incident.KindOpened, Body: body}}
 		for _, i := range report.Indicators {
 			drafts = append(drafts, evidence.Draft{Time: now, Actor: s.Actor, Kind: incident.KindIndicator, Body: i})
+		}
+		if !s.people.Empty() {
+			// From here on the record says who takes part, not the configuration.
+			drafts = append(drafts, evidence.Draft{Time: now, Actor: s.Actor, Kind: incident.KindPeople, Body: incident.People{Roster: s.people, Reason: "configured"}})
 		}
 		if _, err := s.ledger.Append(ctx, id, 0, drafts...); err != nil {
 			return fmt.Errorf("declare incident: %w", err)
@@ -208,7 +214,8 @@ func (s *session) fold(ctx context.Context, id string) (*incident.Incident, erro
 	return s.responder().Load(ctx, id)
 }
 
-// append adds an entry to an incident that exists and is not closed.
+// append adds an entry to an incident that exists and is not closed, for
+// somebody who may write into its record.
 func (s *session) append(ctx context.Context, id, kind string, body any) error {
 	inc, err := s.fold(ctx, id)
 	if err != nil {
@@ -217,8 +224,17 @@ func (s *session) append(ctx context.Context, id, kind string, body any) error {
 	if inc.State == incident.Done {
 		return fault.New(fault.Refused, "incident %s is closed", id).WithHint("open a new one: weightwarden incident open")
 	}
+	if err := s.mayRecord(ctx, inc, kind); err != nil {
+		return err
+	}
 	r := s.responder()
 	return r.Record(ctx, id, r.Draft(kind, body))
+}
+
+// mayRecord refuses what a viewer, or somebody who takes no part, would put on
+// record.
+func (s *session) mayRecord(ctx context.Context, inc *incident.Incident, what string) error {
+	return s.responder().May(ctx, inc, "G1", what, approval.Responder, approval.Approver, approval.Legal)
 }
 
 // affected returns the model of an incident to act on: the one named, or the

@@ -60,6 +60,9 @@ func runAssess(ctx context.Context, g *globals, o assessOptions, id string) erro
 		if inc.State == incident.Done {
 			return fault.New(fault.Refused, "incident %s is closed", id).WithHint("open a new one: weightwarden incident open")
 		}
+		if err := s.mayRecord(ctx, inc, "assess"); err != nil {
+			return err
+		}
 		models := inc.Models
 		if o.model != "" {
 			models = []string{o.model}

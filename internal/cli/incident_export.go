@@ -21,13 +21,14 @@ import (
 )
 
 type exportOptions struct {
-	file, reason string
-	recipients   []string
+	file, reason, timestamp string
+	recipients              []string
 }
 
 func (o *exportOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVarP(&o.file, "file", "f", "", "the `file` to write; must not exist")
 	f.StringVar(&o.reason, "reason", "", "why it is exported, and for whom; kept in the record")
+	f.StringVar(&o.timestamp, "timestamp", "", "have the time stamping authority (RFC 3161) at this `URL` stamp the record first; the only thing that uses the network")
 	f.StringArrayVar(&o.recipients, "encrypt-to", nil, "encrypt to this age `recipient` (repeatable)")
 }
 
@@ -41,7 +42,11 @@ It verifies anywhere: weightwarden evidence verify BUNDLE
 
 Record and evidence are verified first. What was altered is exported as it is,
 because that is evidence too; the bundle says so, does not verify as intact,
-and the exit code is 1. The export is an entry of the record.`,
+and the exit code is 1. The export is an entry of the record.
+
+With --timestamp an authority confirms that the record existed at that time: it
+is sent the digest of the newest checkpoint, and its answer becomes an entry, so
+that it is in the bundle too. Without an answer nothing is exported.`,
 		Example: `  weightwarden incident export INC-20261123-ABCDEFGH -f case.tar --reason "for counsel"
   weightwarden incident export INC-20261123-ABCDEFGH -f case.tar.age --encrypt-to age1…`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runExport(cmd.Context(), g, o, args[0]) },
@@ -64,6 +69,9 @@ func runExport(ctx context.Context, g *globals, o exportOptions, id string) erro
 		return err
 	}
 	return g.with(ctx, func(s *session) error {
+		if err := s.timestamp(ctx, id, o.timestamp); err != nil {
+			return err
+		}
 		source, err := s.exportSource(ctx, id)
 		if err != nil {
 			return err

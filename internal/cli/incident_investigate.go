@@ -36,9 +36,12 @@ func newIncidentInvestigate(g *globals) *cobra.Command {
 	var o investigateOptions
 	cmd := &cobra.Command{
 		Use: "investigate ID", Short: "Look into the suspect model and the pipeline's logs", Args: cobra.ExactArgs(1),
-		Long: `Judges every file of the suspect by its content, verifies its signature, compares
-it file by file with a reference, searches logs, and puts the findings into the
-record. It reads bytes and loads nothing. Exit code 1 when anything was found.`,
+		Long: `Judges every file of the suspect by its content, scans it as the command scan
+does, verifies its signature, compares it file by file with a reference, searches
+logs, and puts the findings into the record. Files that the scan calls malicious
+or suspicious are sealed as evidence, of files over 256 MiB the flagged bytes. It
+loads nothing. Exit code 1 when anything was found, 4 when something could not be
+read or was not understood.`,
 		Example: "  weightwarden incident investigate INC-20261123-ABCDEFGH --reference archive/sentiment-v2 --log build.log --public-key release.pub",
 		RunE:    func(cmd *cobra.Command, args []string) error { return runInvestigate(cmd.Context(), g, o, args[0]) },
 	}
@@ -50,6 +53,9 @@ func runInvestigate(ctx context.Context, g *globals, o investigateOptions, id st
 	return g.with(ctx, func(s *session) error {
 		inc, err := s.fold(ctx, id)
 		if err != nil {
+			return err
+		}
+		if err := s.mayRecord(ctx, inc, "investigate"); err != nil {
 			return err
 		}
 		m, err := s.affected(inc, o.model)
@@ -70,6 +76,9 @@ func runInvestigate(ctx context.Context, g *globals, o investigateOptions, id st
 		}
 		r, err := investigate.Model(ctx, investigate.Suspect{ID: m.ID, Path: path, Reference: o.reference, Signature: signature})
 		if err != nil {
+			return err
+		}
+		if err := s.inside(ctx, inc, path, r); err != nil {
 			return err
 		}
 		s.hunt(ctx, o.logs, r)
@@ -143,11 +152,14 @@ func (s *session) printInquiry(id, path string, r *investigate.Result) error {
 			p.printf("against %s: %d modified, %d only in the suspect, %d only in the reference, %d identical\n",
 				artifact.Quote(out.Reference), len(c.Modified), len(c.OnlyInCompromised), len(c.OnlyInReference), len(c.Identical))
 		}
+		for _, n := range out.NotUnderstood {
+			p.printf("not understood: %s\n", oneLine(n))
+		}
 		p.printf("%s of %s, %s, %s\n", plural(out.Files, "file", "files"), artifact.Quote(path),
 			plural(len(out.Logs), "log", "logs"), plural(len(out.Findings), "finding", "findings"))
 	})
 	if err != nil {
 		return err
 	}
-	return outcome(len(out.Findings) > 0, false, len(out.Unread) > 0)
+	return outcome(len(out.Findings) > 0, false, len(out.Unread)+len(out.NotUnderstood) > 0)
 }

@@ -107,6 +107,9 @@ func runMessage(ctx context.Context, g *globals, o messageOptions, id, name stri
 		if o.lint {
 			return g.print(warnings, func(p *printer) { printWarnings(p, warnings) })
 		}
+		if err := s.mayRecord(ctx, inc, "message"); err != nil {
+			return err
+		}
 		if err := s.recordMessage(ctx, inc, m); err != nil {
 			return err
 		}
@@ -175,6 +178,9 @@ func runMessageRecord(ctx context.Context, g *globals, o messageOptions, id, nam
 		}
 		ref, err := o.rendering(inc, name)
 		if err != nil {
+			return err
+		}
+		if err := s.mayRecord(ctx, inc, "message"); err != nil {
 			return err
 		}
 		if err := s.checkClocks(inc, ref); err != nil {

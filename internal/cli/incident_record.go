@@ -115,21 +115,6 @@ func newIncidentTask(g *globals) *cobra.Command {
 	return cmd
 }
 
-func newIncidentClose(g *globals) *cobra.Command {
-	var resolution string
-	cmd := &cobra.Command{
-		Use: "close ID", Short: "Close an incident", Args: cobra.ExactArgs(1),
-		Example: `  weightwarden incident close INC-20261123-ABCDEFGH --resolution "rolled back, token rotated"`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			closed := incident.Closed{Resolution: resolution}
-			return runAppend(cmd.Context(), g, args[0], incident.KindClosed, closed, "closed")
-		},
-	}
-	cmd.Flags().StringVar(&resolution, "resolution", "", "how it ended")
-	_ = cmd.MarkFlagRequired("resolution")
-	return cmd
-}
-
 func newIncidentShow(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Where an incident stands", Args: cobra.ExactArgs(1),
@@ -144,14 +129,21 @@ func newIncidentShow(g *globals) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				refused, err := s.refusals(cmd.Context(), inc, board)
+				if err != nil {
+					return err
+				}
 				out := struct {
 					*incident.Incident
 					Next   []string      `json:"next"`
+					Gates  []refusal     `json:"gates"`
 					Clocks []clock.Clock `json:"clocks"`
-				}{inc, book.Next(inc), board.Clocks}
+				}{inc, book.Next(inc, blocked(refused)), refused, board.Clocks}
 				return g.print(out, func(p *printer) {
 					printIncident(p, inc)
+					printPeopleInvolved(p, inc)
 					printDue(p, board)
+					printRefusals(p, refused)
 					printNext(p, book, inc.ID, out.Next)
 				})
 			})

@@ -27,9 +27,7 @@ Taking back an isolation puts the tampered model back into serving.`,
 			return runUndo(cmd.Context(), g, o, args[0], step)
 		},
 	}
-	cmd.Flags().BoolVar(&o.apply, "apply", false, "carry the plan out; without it nothing is changed")
-	cmd.Flags().StringVar(&o.planOut, "plan-out", "", "write the plan to this `file`")
-	o.cluster.add(cmd.Flags())
+	o.addPlanFlags(cmd.Flags())
 	return cmd
 }
 
@@ -51,34 +49,44 @@ func runUndo(ctx context.Context, g *globals, o planOptions, id, step string) er
 }
 
 func newIncidentResume(g *globals) *cobra.Command {
-	var o clusterFlags
+	var o actingOptions
+	var way clusterFlags
 	cmd := &cobra.Command{
 		Use: "resume ID", Short: "Continue what was interrupted", Args: cobra.ExactArgs(1),
 		Long: `Continues every approved plan that was begun and not finished, after a crash or
 after the cause of a failure was removed. What was done already is found out by
 looking, not by memory.`,
 		Example: "  weightwarden incident resume INC-20261123-ABCDEFGH",
-		RunE:    func(cmd *cobra.Command, args []string) error { return runResume(cmd.Context(), g, o, args[0]) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return runResume(cmd.Context(), g, o, way, args[0]) },
 	}
-	o.add(cmd.Flags())
+	o.addFlags(cmd.Flags())
+	o.addGlass(cmd.Flags(), true)
+	way.add(cmd.Flags())
 	return cmd
 }
 
-func runResume(ctx context.Context, g *globals, o clusterFlags, id string) error {
+func runResume(ctx context.Context, g *globals, o actingOptions, way clusterFlags, id string) error {
 	return g.with(ctx, func(s *session) error {
 		before, err := s.fold(ctx, id)
 		if err != nil {
 			return err
 		}
-		if err := s.reconnect(o, before); err != nil {
+		if err := s.reconnect(way, before); err != nil {
 			return err
 		}
-		resumed, err := s.responder().Resume(ctx, id)
+		r, err := s.acting(o, o.why)
+		if err != nil {
+			return err
+		}
+		resumed, err := r.Resume(ctx, id)
 		if err != nil {
 			return err
 		}
 		inc, err := s.fold(ctx, id)
 		if err != nil {
+			return err
+		}
+		if err := s.draftNews(ctx, before, inc); err != nil {
 			return err
 		}
 		out := struct {

@@ -29,8 +29,9 @@ func newIncidentVerify(g *globals) *cobra.Command {
 	var o incidentVerifyOptions
 	cmd := &cobra.Command{
 		Use: "verify ID", Short: "Has the record or the evidence been altered?", Args: cobra.ExactArgs(1),
-		Long: `Checks the chain of the record, its signed checkpoints and every sealed item in
-the vault, and names what was altered, removed, reordered, inserted or cut off.
+		Long: `Checks the chain of the record, its signed checkpoints, the signatures of
+approvals and every sealed item in the vault, and names what was altered, removed,
+reordered, inserted, cut off or forged.
 Entries that were cut off together with their checkpoints show only against a
 checkpoint that was kept elsewhere: weightwarden incident checkpoint ID > FILE
 
@@ -108,6 +109,9 @@ func (s *session) verifyRecord(ctx context.Context, o incidentVerifyOptions, id 
 	out := &verification{
 		IncidentID: id, Verdict: "intact", Entries: len(state.Rows), Key: key.String(),
 		Problems: append([]evidence.Problem{}, evidence.VerifyLog(state, key)...), Evidence: []damaged{},
+	}
+	if id != trust.Log {
+		out.Problems = append(out.Problems, incident.VerifyApprovals(id, state.Rows)...)
 	}
 	s.verifyVault(ctx, state, out)
 	if len(out.Problems)+len(out.Evidence) > 0 {

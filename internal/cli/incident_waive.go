@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,28 +11,45 @@ import (
 	"github.com/weightwarden/weightwarden/internal/incident"
 )
 
+type waiveOptions struct {
+	actingOptions
+	gate, model, reason string
+}
+
 func newIncidentWaive(g *globals) *cobra.Command {
-	var model, reason string
+	var o waiveOptions
 	cmd := &cobra.Command{
-		Use: "waive ID --reason TEXT", Short: "Go on although some evidence cannot be sealed", Args: cobra.ExactArgs(1),
-		Long: `Lets isolation and rollback pass the gate that asks for sealed evidence (G2),
-for one model, after an assessment that could not capture everything: a file that
-changes all the time must not keep a tampered model in service. What was not
-captured stays in the record with its reason, and so does the waiver, which the
-report names. The next assessment asks anew. No other gate can be waived.`,
-		Example: `  weightwarden incident waive INC-20261123-ABCDEFGH --reason "trace.log is written to without a pause"`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return runWaive(cmd.Context(), g, args[0], model, reason)
-		},
+		Use: "waive ID --reason TEXT", Short: "Accept a risk that a gate would stop at", Args: cobra.ExactArgs(1),
+		Long: `Lets a gate pass that would refuse, on the record:
+
+  G2   some evidence cannot be sealed: after an assessment that could not
+       capture everything, for one model, by two persons where approvers are named
+  G7   places are unknown where the suspect may be: the commander
+  G8   secrets are not rotated: the commander
+  G11  more at once than the limits allow: the commander
+  G12  messages are not sent: the commander
+  G13  the evidence is under a hold: legal
+
+A file that changes all the time must not keep a tampered model in service. What
+was not captured stays in the record with its reason, and so does the waiver,
+which the report names. What changes asks anew: another assessment, another
+scope, a new task, a plan that was carried out, another message. No other gate
+can be waived.`,
+		Example: `  weightwarden incident waive INC-20261123-ABCDEFGH --reason "trace.log is written to without a pause"
+  weightwarden incident waive INC-20261123-ABCDEFGH --gate G7 --reason "host 4 is switched off"`,
+		RunE: func(cmd *cobra.Command, args []string) error { return runWaive(cmd.Context(), g, o, args[0]) },
 	}
-	cmd.Flags().StringVar(&model, "model", "", "`id` of the model (default: the only one of the incident)")
-	cmd.Flags().StringVar(&reason, "reason", "", "why the rest cannot be captured; kept in the record")
+	o.addFlags(cmd.Flags())
+	o.addGlass(cmd.Flags(), false)
+	cmd.Flags().StringVar(&o.gate, "gate", incident.EvidenceGate, "the `gate`: "+strings.Join(incident.Waivable(), ", "))
+	cmd.Flags().StringVar(&o.model, "model", "", "`id` of the model (default: the only one of the incident)")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "why; kept in the record")
 	_ = cmd.MarkFlagRequired("reason")
 	return cmd
 }
 
-func runWaive(ctx context.Context, g *globals, id, model, reason string) error {
-	if reason == "" {
+func runWaive(ctx context.Context, g *globals, o waiveOptions, id string) error {
+	if o.reason == "" {
 		return usage("incident waive: the reason is empty")
 	}
 	return g.with(ctx, func(s *session) error {
@@ -39,23 +57,42 @@ func runWaive(ctx context.Context, g *globals, id, model, reason string) error {
 		if err != nil {
 			return err
 		}
-		m, err := s.affected(inc, model)
+		waived := incident.Waived{Gate: strings.ToUpper(o.gate), Model: o.model, Reason: o.reason}
+		if waived.Gate == incident.EvidenceGate {
+			if waived.Model, err = s.missingEvidence(inc, o.model); err != nil {
+				return err
+			}
+		}
+		r, err := s.acting(o.actingOptions, o.reason)
 		if err != nil {
 			return err
 		}
-		switch a, assessed := inc.Assessed[m.ID]; {
-		case !assessed:
-			return fault.New(fault.Refused, "waive refused by gate %s: nobody has tried to capture the evidence of %s", incident.EvidenceGate, artifact.Quote(m.ID)).
-				WithHint("try it first: weightwarden incident assess %s", id)
-		case a.Sealed:
-			return usage("incident waive: the evidence of %s is sealed; there is nothing to waive", artifact.Quote(m.ID))
-		}
-		waived := incident.Waived{Gate: incident.EvidenceGate, Model: m.ID, Reason: reason}
-		if err := s.append(ctx, id, incident.KindWaived, waived); err != nil {
+		if waived, err = r.Waive(ctx, id, waived); err != nil {
 			return err
 		}
 		return g.print(appended{id, incident.KindWaived, waived}, func(p *printer) {
-			p.printf("%s: gate %s is waived for %s\n", id, waived.Gate, artifact.Quote(m.ID))
+			of := ""
+			if waived.Model != "" {
+				of = " for " + artifact.Quote(waived.Model)
+			}
+			p.printf("%s: gate %s is waived%s\n", id, waived.Gate, of)
 		})
 	})
+}
+
+// missingEvidence returns the model whose evidence somebody tried to seal in
+// vain.
+func (s *session) missingEvidence(inc *incident.Incident, named string) (string, error) {
+	m, err := s.affected(inc, named)
+	if err != nil {
+		return "", err
+	}
+	switch a, assessed := inc.Assessed[m.ID]; {
+	case !assessed:
+		return "", fault.New(fault.Refused, "waive refused by gate %s: nobody has tried to capture the evidence of %s", incident.EvidenceGate, artifact.Quote(m.ID)).
+			WithHint("try it first: weightwarden incident assess %s", inc.ID)
+	case a.Sealed:
+		return "", usage("incident waive: the evidence of %s is sealed; there is nothing to waive", artifact.Quote(m.ID))
+	}
+	return m.ID, nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -15,10 +16,12 @@ import (
 	"github.com/weightwarden/weightwarden/internal/fsop"
 	"github.com/weightwarden/weightwarden/internal/incident"
 	"github.com/weightwarden/weightwarden/internal/knowngood"
+	"github.com/weightwarden/weightwarden/internal/respond"
 )
 
 // planOptions are the flags of every command that plans before it acts.
 type planOptions struct {
+	actingOptions
 	model   string
 	apply   bool
 	planOut string
@@ -27,8 +30,14 @@ type planOptions struct {
 
 func (o *planOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.model, "model", "", "`id` of the model (default: the only one of the incident)")
+	o.addPlanFlags(f)
+}
+
+func (o *planOptions) addPlanFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.apply, "apply", false, "carry the plan out; without it nothing is changed")
-	f.StringVar(&o.planOut, "plan-out", "", "write the plan to this `file`")
+	f.StringVar(&o.planOut, "plan-out", "", "write the plan to this `file`; where approvers are named, that asks them for it")
+	o.actingOptions.addFlags(f)
+	o.addGlass(f, true)
 	o.cluster.add(f)
 }
 
@@ -38,48 +47,88 @@ type planned struct {
 	Plan       action.Plan           `json:"plan"`
 	Candidates []knowngood.Candidate `json:"candidates,omitempty"`
 	Applied    bool                  `json:"applied"`
-	State      incident.State        `json:"state"`
-	Steps      []incident.StepState  `json:"steps,omitempty"`
+	// Partial says that some steps are done and some are not.
+	Partial bool `json:"partial,omitempty"`
+	// Waits are the gates that would refuse the plan now.
+	Waits []respond.Answer     `json:"gates,omitempty"`
+	State incident.State       `json:"state"`
+	Steps []incident.StepState `json:"steps,omitempty"`
 }
 
 // settle shows a plan, writes it out and carries it out, as the flags say.
 func (s *session) settle(ctx context.Context, o planOptions, inc *incident.Incident, out planned, extra ...evidence.Draft) error {
 	out.PlanHash, out.State = out.Plan.Hash(), inc.State
-	if o.planOut != "" {
-		data, err := json.MarshalIndent(out.Plan, "", "  ")
-		if err != nil {
-			return fmt.Errorf("encode plan: %w", err)
-		}
-		if err := fsop.WriteFileAtomic(o.planOut, append(data, '\n'), 0o600); err != nil {
-			return fault.New(fault.Incomplete, "write plan: %w", err)
-		}
-	}
-	if !o.apply {
-		return s.print(out, func(p *printer) {
-			printPlan(p, out)
-			p.printf("nothing was changed; to carry it out: add --apply\n")
-		})
-	}
-	if err := s.responder().Apply(ctx, out.Plan, extra...); err != nil {
-		return err
-	}
-	after, err := s.fold(ctx, inc.ID)
+	r, err := s.acting(o.actingOptions, o.why)
 	if err != nil {
 		return err
 	}
-	out.Applied, out.State = true, after.State
-	if state := after.Plan(out.PlanHash); state != nil {
-		out.Steps = state.Steps
+	if o.planOut != "" {
+		if err := s.writePlan(ctx, r, o.planOut, out.Plan); err != nil {
+			return err
+		}
 	}
-	return s.print(out, func(p *printer) {
-		for _, step := range out.Steps {
-			p.printf("%-8s  %-14s  %s\n", step.Status, step.ID, oneLine(step.Observation.Detail))
+	if !o.apply {
+		if out.Waits, err = r.Ask(ctx, out.Plan); err != nil {
+			return err
 		}
-		for _, r := range out.Plan.Remarks {
-			p.printf("note      %s\n", oneLine(r))
+		return s.print(out, func(p *printer) {
+			printPlan(p, out)
+			for _, a := range out.Waits {
+				p.printf("gate %s would refuse it now: %s\n", a.Gate, oneLine(a.Reason))
+			}
+			p.printf("nothing was changed; to carry it out: add --apply\n")
+		})
+	}
+	failure := r.Apply(ctx, out.Plan, extra...)
+	after, err := s.fold(ctx, inc.ID)
+	if err != nil {
+		return errors.Join(failure, err)
+	}
+	state := after.Plan(out.PlanHash)
+	if state == nil || failure != nil && !state.Started() {
+		return failure
+	}
+	out.Applied, out.State, out.Steps = failure == nil, after.State, state.Steps
+	out.Partial = failure != nil
+	if failure == nil {
+		if err := s.draftNews(ctx, inc, after); err != nil {
+			return err
 		}
-		p.printf("%s is %s\n", inc.ID, out.State)
-	})
+	}
+	return errors.Join(failure, s.print(out, func(p *printer) { printOutcome(p, inc.ID, out) }))
+}
+
+// writePlan writes a plan to a file, and asks for its approval where there is
+// somebody to approve.
+func (s *session) writePlan(ctx context.Context, r *respond.Responder, path string, plan action.Plan) error {
+	data, err := json.MarshalIndent(plan, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode plan: %w", err)
+	}
+	if err := fsop.WriteFileAtomic(path, append(data, '\n'), 0o600); err != nil {
+		return fault.New(fault.Incomplete, "write plan: %w", err)
+	}
+	if err := s.putPeople(ctx, r, plan.Incident); err != nil {
+		return err
+	}
+	inc, err := s.fold(ctx, plan.Incident)
+	if err != nil || inc.People == nil {
+		return err
+	}
+	return r.Request(ctx, plan)
+}
+
+func printOutcome(p *printer, id string, out planned) {
+	for _, step := range out.Steps {
+		p.printf("%-8s  %-14s  %s\n", step.Status, step.ID, oneLine(step.Observation.Detail))
+	}
+	for _, r := range out.Plan.Remarks {
+		p.printf("note      %s\n", oneLine(r))
+	}
+	if out.Partial {
+		p.printf("done in part\n")
+	}
+	p.printf("%s is %s\n", id, out.State)
 }
 
 func printPlan(p *printer, out planned) {

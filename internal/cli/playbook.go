@@ -147,10 +147,14 @@ can do is done when somebody says so: incident fact ID step_STEP done.`,
 				if err != nil {
 					return err
 				}
+				refused, err := s.refusals(cmd.Context(), inc, board)
+				if err != nil {
+					return err
+				}
 				out := struct {
 					playbook.Advice
 					Deadlines []string `json:"deadlines"`
-				}{book.Advise(inc, urgent(board)...), pressing(board)}
+				}{book.Advise(inc, blocked(refused), urgent(board)...), pressing(board)}
 				return g.print(out, func(p *printer) { printAdvice(p, out.Advice, out.Deadlines) })
 			})
 		},

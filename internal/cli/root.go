@@ -67,6 +67,7 @@ func newRoot(env Env) *cobra.Command {
 	root.AddCommand(
 		newCheck(g),
 		newWatch(g),
+		newAlerts(g),
 		newBaseline(g),
 		newSign(g),
 		newVerify(g),

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/weightwarden/weightwarden/internal/action"
+	"github.com/weightwarden/weightwarden/internal/approval"
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/check"
@@ -21,7 +22,6 @@ import (
 	"github.com/weightwarden/weightwarden/internal/kube"
 	"github.com/weightwarden/weightwarden/internal/oms"
 	"github.com/weightwarden/weightwarden/internal/pyenv"
-	"github.com/weightwarden/weightwarden/internal/respond"
 	"github.com/weightwarden/weightwarden/internal/signer"
 	"github.com/weightwarden/weightwarden/internal/store"
 	"github.com/weightwarden/weightwarden/internal/trust"
@@ -38,6 +38,8 @@ type session struct {
 	vault   *vault.Vault
 	conf    *config.Config
 	drivers []action.Driver
+	// people is who takes part, as configured.
+	people approval.Roster
 	// The way to a cluster, where there is one: see connect.
 	cluster   *kube.Client
 	scenes    cluster.Scenes
@@ -72,13 +74,17 @@ func (g *globals) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{
+	s := &session{
 		globals: g, dir: dir, key: key, db: db, ledger: db.Ledger(), vault: v, conf: conf,
 		drivers: catalog.All(func(id string) string {
 			m, _ := conf.Model(id)
 			return m.Quarantine
 		}),
-	}, nil
+	}
+	if s.people, err = s.roster(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
 }
 
 // with opens the state directory for the time of do.
@@ -204,26 +210,6 @@ func (s *session) environments(ctx context.Context) []string {
 // name anybody, else the configuration.
 func (s *session) trust(f trustFlags) (oms.Trust, error) {
 	return f.trust(s.conf.Trust)
-}
-
-// responder returns the orchestrator over this state directory.
-func (s *session) responder() *respond.Responder {
-	executors := map[string]action.Executor{
-		respond.RecordDriver: &respond.Record{Ledger: s.ledger, Baselines: s.baselines(), Actor: s.Actor, Now: s.Now},
-	}
-	for _, d := range s.drivers {
-		executors[d.Name()] = d
-	}
-	return &respond.Responder{
-		Ledger: s.ledger, Executors: executors, Actor: s.Actor, Now: s.Now, Journal: s.Journal,
-		Lock: func(name string) (func() error, error) {
-			dir := filepath.Join(s.dir, "locks")
-			if err := fsop.PrivateDir(dir); err != nil {
-				return nil, err
-			}
-			return fsop.Lock(filepath.Join(dir, name))
-		},
-	}
 }
 
 // stateExists reports whether there is a state directory already, for commands

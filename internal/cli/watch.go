@@ -10,7 +10,6 @@ import (
 	"github.com/weightwarden/weightwarden/internal/check"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/manifest"
-	"github.com/weightwarden/weightwarden/internal/notify/webhook"
 )
 
 const watchLong = `Runs the check at once and then every check_interval_seconds, until it gets
@@ -18,6 +17,12 @@ SIGTERM or SIGINT, and stops at once. What is new is sent to alert_webhook as
 {"text", "severity"}; an alert is kept in the state directory and tried again
 until it is delivered, over restarts too, and the same finding is not sent
 twice while it lasts.
+
+Models are isolated without a person only where a policy under auto_contain: in
+the configuration says so; see docs/people.md.
+
+So are the alarms of the deadlines of incidents, at 50, 80, 95 and 100 percent
+of their time: what came due while nobody watched is sent late and says so.
 
 With -o json the outcome of every cycle is one line on standard output.`
 
@@ -39,20 +44,30 @@ func runWatch(ctx context.Context, g *globals) error {
 		if err != nil {
 			return err
 		}
+		clocks, err := clockSet(s.conf)
+		if err != nil {
+			return err
+		}
 		a := &agent.Agent{
 			Checker: c, Memory: s.db.Documents(), Interval: s.conf.CheckInterval,
 			MinSeverity: max(s.conf.Alerts.MinSeverity, finding.Low), Log: g.log(),
 		}
-		if s.conf.AlertWebhook != "" {
-			a.Delivery = agent.NewDelivery(s.db.Outbox(), webhook.Sender{}, s.conf.AlertWebhook, g.log())
+		to, err := g.receivers(s.conf)
+		if err != nil {
+			return err
 		}
-		if g.json() {
-			a.Report = func(r *check.Report) { _ = g.printLine(r) }
+		a.Delivery, a.Host = agent.NewDelivery(s.db.Outbox(), to, g.log()), g.host()
+		a.Report = func(r *check.Report) {
+			if g.json() {
+				_ = g.printLine(r)
+			}
+			s.afterCheck(ctx, r)
 		}
 		ctx, stop := context.WithCancel(ctx)
 		var guards sync.WaitGroup
 		defer guards.Wait()
 		defer stop()
+		guards.Go(func() { s.deadlines(clocks, a.Delivery.Tells()).Run(ctx) })
 		c.Hashing.Guards = map[string]*manifest.Guard{}
 		for _, m := range s.conf.Models {
 			g := &manifest.Guard{}

@@ -57,3 +57,19 @@ func (b Board) Alarms(raised map[string]int) []Alarm {
 	}
 	return out
 }
+
+// NextAlarm returns when the next alarm of an open clock comes due, as far as
+// is known now.
+func (b Board) NextAlarm() (next time.Time, ok bool) {
+	for _, c := range b.Clocks {
+		if !c.Open() || c.Due == nil {
+			continue
+		}
+		for _, percent := range thresholds {
+			if at := c.at(percent); at.After(b.At) && (!ok || at.Before(next)) {
+				next, ok = at, true
+			}
+		}
+	}
+	return next, ok
+}

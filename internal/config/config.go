@@ -20,8 +20,10 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/drift"
+	"github.com/weightwarden/weightwarden/internal/egress"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/finding"
+	"github.com/weightwarden/weightwarden/internal/notify"
 	"github.com/weightwarden/weightwarden/internal/pyenv"
 )
 
@@ -65,11 +67,24 @@ type Config struct {
 	Templates string
 	// Playbook is a file with the steps of the response, or "" for the
 	// built-in ones (playbook).
-	Playbook string
-	Clocks   Clocks // clocks
+	Playbook   string
+	Clocks     Clocks     // clocks
+	Operations Operations // operations
+	Approvals  Approvals  // approvals
+	Response   Response   // response
+	// AutoContain are the policies of automatic containment (auto_contain).
+	AutoContain []AutoContain
 	// Workloads say what of a Kubernetes cluster serves the models
 	// (workloads).
 	Workloads []Workload
+}
+
+// Operations says where the agent can be asked how it is.
+type Operations struct {
+	// Listen is the address of /metrics, /healthz and /readyz, or "" (listen).
+	Listen string
+	// Pprof is the loopback address of the profiles, or "" (pprof).
+	Pprof string
 }
 
 // Workload says which workloads of a cluster serve a model, and how each of
@@ -157,11 +172,54 @@ type Hashing struct {
 // (identity), vouched for by exactly this OpenID Connect issuer (issuer).
 type Identity struct{ Name, Issuer string }
 
-// Alerts says what is worth an alert.
+// Alerts says what is worth an alert, and who is told.
 type Alerts struct {
 	// MinSeverity is the least severity that is sent, medium by default
 	// (min_severity).
 	MinSeverity finding.Severity
+	// Receivers are told (receivers), each what the Routes say (routes);
+	// without routes everything.
+	Receivers []Receiver
+	Routes    []Route
+	// GiveUpAfter is how old an alert may get before it goes to the dead
+	// letters (give_up_after), RefusedGiveUpAfter the same for one that its
+	// receiver refuses for good (refused_give_up_after).
+	GiveUpAfter, RefusedGiveUpAfter time.Duration
+	// MaxPending bounds the alerts that wait (max_pending).
+	MaxPending int
+	// Heartbeat, where set, is told at an interval that all is well
+	// (heartbeat).
+	Heartbeat *Heartbeat
+}
+
+// Receiver is one place alerts go to: a name (name), a kind (type) and what its
+// kind has to be told.
+type Receiver struct {
+	Name, Kind string
+	Config     notify.Config
+}
+
+// Route says which alerts go to whom.
+type Route struct {
+	// Receivers are names (receivers).
+	Receivers []string
+	// MinSeverity is the least severity, 0 for every one (min_severity).
+	MinSeverity finding.Severity
+	// Models are ids, * standing for any characters; none is every source
+	// (models). CriticalModels leaves out all but the critical ones
+	// (critical_models).
+	Models         []string
+	CriticalModels bool
+	// Unresolved leaves out notices that something is gone (resolved: false).
+	Unresolved bool
+}
+
+// Heartbeat is a dead man's switch: an address that is called as long as the
+// agent checks (url), at an interval (interval_seconds).
+type Heartbeat struct {
+	URL      notify.Secret
+	Interval time.Duration
+	egress.Policy
 }
 
 // Load reads the configuration file at path. The error is a fault: NotFound

@@ -14,8 +14,13 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/config"
 	"github.com/weightwarden/weightwarden/internal/drift"
+	"github.com/weightwarden/weightwarden/internal/egress"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/finding"
+	"github.com/weightwarden/weightwarden/internal/notify"
+	"github.com/weightwarden/weightwarden/internal/notify/program"
+	"github.com/weightwarden/weightwarden/internal/notify/slack"
+	"github.com/weightwarden/weightwarden/internal/notify/webhook"
 	"github.com/weightwarden/weightwarden/internal/pyenv"
 )
 
@@ -109,7 +114,18 @@ archive: old
 behavior_drift_threshold: 0.5
 trust: {require_signed: true, public_keys: [k.pub], certificate_chains: [/c.pem], trusted_root: r.json, identities: [{identity: a@b, issuer: "https://c"}]}
 python: {environments: [venv]}
-alerts: {min_severity: critical}
+alerts:
+  min_severity: critical
+  receivers:
+    - {name: s, type: slack, url: {env: S}, channel: "#c", timeout: 5s}
+    - {name: w, type: webhook, url: "https://x/T", headers: {A: {file: a}}, hmac_key: k, body: "{{.Text}}\n{{.Key}}", forbid_private: true, ca_file: ca.pem}
+    - {name: p, type: program, path: bin/p, args: [x, "y z"]}
+  routes: [{receivers: [s, w], min_severity: high, models: [a, "b*"], critical_models: true, resolved: false}, {receivers: [p]}]
+  give_up_after: 2h
+  refused_give_up_after: 1m
+  max_pending: 500
+  heartbeat: {url: "https://y", interval_seconds: 30, follow_redirects: true}
+operations: {listen: ":9464", pprof: "[::1]:6060"}
 hashing: {workers: 3, rate: 5242880, full_hash_age: 90m}
 secrets_to_rotate: [HF_TOKEN, registry/push]
 templates: t.yaml
@@ -130,7 +146,23 @@ templates: t.yaml
 		DriftThreshold: 0.5, Archive: "/etc/ww/old",
 		Trust:  config.Trust{RequireSigned: true, PublicKeys: []string{"/etc/ww/k.pub"}, CertificateChains: []string{"/c.pem"}, TrustedRoot: "/etc/ww/r.json", Identities: []config.Identity{{Name: "a@b", Issuer: "https://c"}}},
 		Python: pyenv.Config{Environments: []string{"/etc/ww/venv"}},
-		Alerts: config.Alerts{MinSeverity: finding.Critical}, Hashing: config.Hashing{Workers: 3, Rate: 5 << 20, FullAge: 90 * time.Minute},
+		Alerts: config.Alerts{
+			MinSeverity: finding.Critical, GiveUpAfter: 2 * time.Hour, RefusedGiveUpAfter: time.Minute, MaxPending: 500,
+			Receivers: []config.Receiver{
+				{Name: "s", Kind: "slack", Config: &slack.Config{URL: notify.FromEnv("S"), Channel: "#c", Policy: egress.Policy{Timeout: 5 * time.Second}}},
+				{Name: "w", Kind: "webhook", Config: &webhook.Config{
+					URL: notify.Inline("https://x/T"), Headers: map[string]notify.Secret{"A": notify.FromFile("/etc/ww/a")}, Key: notify.Inline("k"),
+					Body: "{{.Text}}\n{{.Key}}", Policy: egress.Policy{ForbidPrivate: true, CAFile: "/etc/ww/ca.pem"},
+				}},
+				{Name: "p", Kind: "program", Config: &program.Config{Path: "/etc/ww/bin/p", Args: []string{"x", "y z"}}},
+			},
+			Routes: []config.Route{
+				{Receivers: []string{"s", "w"}, MinSeverity: finding.High, Models: []string{"a", "b*"}, CriticalModels: true, Unresolved: true},
+				{Receivers: []string{"p"}},
+			},
+			Heartbeat: &config.Heartbeat{URL: notify.Inline("https://y"), Interval: 30 * time.Second, Policy: egress.Policy{FollowRedirects: true}},
+		},
+		Operations: config.Operations{Listen: ":9464", Pprof: "[::1]:6060"}, Hashing: config.Hashing{Workers: 3, Rate: 5 << 20, FullAge: 90 * time.Minute},
 		Secrets: []string{"HF_TOKEN", "registry/push"}, Templates: "/etc/ww/t.yaml",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

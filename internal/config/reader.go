@@ -32,6 +32,7 @@ type reader struct {
 	name     string // the file, for people
 	dir      string // absolute; relative paths start here
 	mistakes []mistake
+	routed   []routed // models that routes name
 }
 
 func (r *reader) wrong(line int, at, format string, args ...any) {

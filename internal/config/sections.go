@@ -9,7 +9,6 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
-	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/pyenv"
 )
 
@@ -47,6 +46,10 @@ func (r *reader) file(n *yaml.Node, c *Config) {
 		"templates":                func(n *yaml.Node, at string) { c.Templates = r.path(n, at) },
 		"playbook":                 func(n *yaml.Node, at string) { c.Playbook = r.path(n, at) },
 		"clocks":                   func(n *yaml.Node, at string) { c.Clocks = r.clocks(n, at) },
+		"approvals":                func(n *yaml.Node, at string) { c.Approvals = r.approvals(n, at) },
+		"response":                 func(n *yaml.Node, at string) { c.Response = r.response(n, at) },
+		"auto_contain":             func(n *yaml.Node, at string) { c.AutoContain = r.autoContain(n, at) },
+		"operations":               func(n *yaml.Node, at string) { c.Operations = r.operations(n, at) },
 		"workloads":                func(n *yaml.Node, at string) { workloads = n; c.Workloads = r.workloads(n, at) },
 	})
 	r.together(c, modelLines)
@@ -207,22 +210,6 @@ func (r *reader) python(n *yaml.Node, at string) pyenv.Config {
 		"environments": func(n *yaml.Node, at string) { p.Environments = r.paths(n, at) },
 	})
 	return p
-}
-
-func (r *reader) alerts(n *yaml.Node, at string, a *Alerts) {
-	r.mapping(n, at, map[string]field{
-		"min_severity": func(n *yaml.Node, at string) {
-			if !r.scalar(n, at, "text", "!!str") {
-				return
-			}
-			s, err := finding.ParseSeverity(n.Value)
-			if err != nil {
-				r.wrong(n.Line, at, "%v", err)
-				return
-			}
-			a.MinSeverity = s
-		},
-	})
 }
 
 func (r *reader) clocks(n *yaml.Node, at string) Clocks {

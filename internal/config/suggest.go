@@ -9,7 +9,7 @@ import (
 
 // suggest returns what to append to "unknown key": the nearest known key, or
 // all of them when none is near.
-func suggest(key string, known map[string]field) string {
+func suggest[T any](key string, known map[string]T) string {
 	names := slices.Sorted(maps.Keys(known))
 	best, least := "", len(key)/3+2
 	for _, name := range names {

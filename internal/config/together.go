@@ -14,6 +14,8 @@ import (
 func (r *reader) together(c *Config, lines []int) {
 	r.sameIDs(c.Models, lines)
 	r.overlaps(c.Models, lines)
+	r.policies(c)
+	r.routedModels(c)
 	for i := range c.Models {
 		m := &c.Models[i]
 		if m.Archive == "" {

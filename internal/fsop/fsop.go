@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
@@ -316,10 +317,16 @@ func HashFile(ctx context.Context, root *os.Root, path string) (artifact.Digest,
 	return d, size, nil
 }
 
+// hashBuffers are used again: a tree of small files would spend its time on
+// clearing new ones.
+var hashBuffers = sync.Pool{New: func() any { b := make([]byte, hashBuffer); return &b }}
+
 // Hash returns the SHA-256 digest and the number of bytes of r.
 func Hash(ctx context.Context, r io.Reader) (artifact.Digest, int64, error) {
 	h := sha256.New()
-	buf := make([]byte, hashBuffer)
+	kept := hashBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // nothing else is put there
+	defer hashBuffers.Put(kept)
+	buf := *kept
 	var size int64
 	for {
 		if err := ctx.Err(); err != nil {

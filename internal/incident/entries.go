@@ -206,6 +206,8 @@ type Inquiry struct {
 	// Files counts what was read, Unread names what could not be.
 	Files  int      `json:"files"`
 	Unread []string `json:"unread,omitempty"`
+	// NotUnderstood names what was read and could not be judged.
+	NotUnderstood []string `json:"not_understood,omitempty"`
 	// Comparison has the guide's field names; nil without a reference.
 	Comparison *Comparison `json:"comparison,omitempty"`
 }

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/action"
@@ -22,7 +23,7 @@ func Fold(entries []evidence.Entry) (*Incident, error) {
 	i := &Incident{
 		ID: entries[0].Log, State: Open, Facts: map[string]StatedFact{}, Assessed: map[string]AssessedAt{}, Scopes: map[string]ScopeAt{},
 		Indicators: []indicator.Indicator{}, Findings: []finding.Finding{}, Inquiries: []Inquiry{},
-		Plans: []PlanState{}, Evidence: []evidence.Item{}, Gaps: []evidence.Gap{}, Refusals: []Refused{}, Waivers: []WaivedAt{},
+		Plans: []PlanState{}, Gaps: []evidence.Gap{}, Refusals: []Refused{}, Waivers: []WaivedAt{},
 		Tasks: []TaskState{}, Messages: []RenderedMessage{}, Approved: []ApprovedMessage{}, Sent: []SentMessage{},
 		Acknowledged: []AcknowledgedMessage{}, History: []StatedFact{}, Notes: []WrittenNote{}, Custody: []CustodyAt{}, Models: []string{},
 		Requests: []RequestAt{}, Approvals: []ApprovalAt{}, BrokenGlass: []BreakGlassAt{}, Reverts: []RevertedAt{},
@@ -32,8 +33,10 @@ func Fold(entries []evidence.Entry) (*Incident, error) {
 		return nil, fault.New(fault.Incomplete, "incident %s begins with %s, not with its declaration", i.ID, entries[0].Kind).
 			WithHint("ask what happened to the record: weightwarden incident verify %s", i.ID)
 	}
-	for n, e := range entries {
-		if err := i.add(uint64(n)+1, e); err != nil {
+	i.Evidence = make([]evidence.Item, 0, count(entries, KindSealed))
+	for n, r := range readAll(entries) {
+		e := entries[n]
+		if err := i.add(uint64(n)+1, e, r); err != nil {
 			return nil, fault.New(fault.Incomplete, "incident %s: %w", i.ID, err).
 				WithHint("ask what happened to the record: weightwarden incident verify %s", i.ID)
 		}
@@ -48,7 +51,7 @@ func Fold(entries []evidence.Entry) (*Incident, error) {
 
 // add applies the entry at its place. An entry that is missing or told twice
 // makes another story of the rest.
-func (i *Incident) add(seq uint64, e evidence.Entry) error {
+func (i *Incident) add(seq uint64, e evidence.Entry, r reading) error {
 	switch {
 	case e.Log != i.ID:
 		return fmt.Errorf("entry %d is of log %.140q", seq, e.Log)
@@ -57,19 +60,64 @@ func (i *Incident) add(seq uint64, e evidence.Entry) error {
 	case e.Kind == KindOpened && seq != 1:
 		return fmt.Errorf("entry %d declares the incident again", seq)
 	}
-	return i.apply(e)
-}
-
-// apply adds one entry. Each kind is one line in the table of its sort.
-func (i *Incident) apply(e evidence.Entry) error {
-	if fold, ok := folds[e.Kind]; ok {
-		return fold(i, e)
+	switch {
+	case r.err != nil:
+		return r.err
+	case r.tell == nil:
+		i.Unknown = append(i.Unknown, fmt.Sprintf("%d %s", e.Seq, e.Kind))
+	default:
+		r.tell(i)
 	}
-	i.Unknown = append(i.Unknown, fmt.Sprintf("%d %s", e.Seq, e.Kind))
 	return nil
 }
 
-var folds = map[string]func(*Incident, evidence.Entry) error{
+// reading is an entry whose body was read: what it tells the incident, nil for
+// a kind that is not known.
+type reading struct {
+	tell func(*Incident)
+	err  error
+}
+
+// section is how many entries are read together.
+const section = 1024
+
+// readAll reads the bodies of entries, on all processors where there are many.
+// What they tell is told afterwards, in their order.
+func readAll(entries []evidence.Entry) []reading {
+	out := make([]reading, len(entries))
+	var reading sync.WaitGroup
+	for from := 0; from < len(entries); from += section {
+		to := min(from+section, len(entries))
+		if len(entries) <= section {
+			readSection(out, entries)
+			break
+		}
+		reading.Go(func() { readSection(out[from:to], entries[from:to]) })
+	}
+	reading.Wait()
+	return out
+}
+
+func readSection(out []reading, entries []evidence.Entry) {
+	for n, e := range entries {
+		if fold, ok := folds[e.Kind]; ok {
+			out[n] = fold(e)
+		}
+	}
+}
+
+func count(entries []evidence.Entry, kind string) (n int) {
+	for _, e := range entries {
+		if e.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// folds is how each kind of entry is read. Each is one line in the table of its
+// sort.
+var folds = map[string]func(evidence.Entry) reading{
 	KindOpened: with(func(i *Incident, e evidence.Entry, b Opened) {
 		i.Models, i.Severity, i.Summary = append(i.Models, b.Models...), b.Severity, b.Summary
 		i.Commander, i.Method, i.DetectedAt, i.OpenedAt = b.Commander, b.Method, b.DetectedAt, e.Time
@@ -137,6 +185,7 @@ var folds = map[string]func(*Incident, evidence.Entry) error{
 
 	KindCustody: with(foldCustody),
 	KindHold:    with(foldHold),
+	KindStamped: with(foldStamped),
 	KindScope:   with(foldScope),
 
 	KindPeople: with(foldPeople), KindRequested: with(foldRequested), KindApproval: with(foldApproval), KindBreakGlass: with(foldBreakGlass),
@@ -160,15 +209,14 @@ var folds = map[string]func(*Incident, evidence.Entry) error{
 	KindObserved: with(foldObserved),
 }
 
-// with decodes an entry's body before it is folded.
-func with[T any](fold func(*Incident, evidence.Entry, T)) func(*Incident, evidence.Entry) error {
-	return func(i *Incident, e evidence.Entry) error {
+// with reads an entry's body before it is folded.
+func with[T any](fold func(*Incident, evidence.Entry, T)) func(evidence.Entry) reading {
+	return func(e evidence.Entry) reading {
 		var body T
 		if err := e.Decode(&body); err != nil {
-			return err
+			return reading{err: err}
 		}
-		fold(i, e, body)
-		return nil
+		return reading{tell: func(i *Incident) { fold(i, e, body) }}
 	}
 }
 
@@ -230,13 +278,13 @@ func (i *Incident) onStep(plan artifact.Digest, step string, do func(*PlanState,
 	})
 }
 
-// settle derives the state from what was observed of the plans: the plan that
-// ended last decides, whenever it was made.
+// settle derives the state from what was observed of the plans: of those that
+// still stand, the one that ended last decides, whenever it was made.
 func (i *Incident) settle() {
 	var last time.Time
 	for _, p := range i.Plans {
 		to, moves := reached[p.Action]
-		if moves && p.Finished() && !p.EndedAt.Before(last) {
+		if moves && p.Stands() && !p.EndedAt.Before(last) {
 			i.State, last = to, p.EndedAt
 		}
 	}
@@ -248,11 +296,11 @@ func (i *Incident) settle() {
 // reached is the state after a finished plan of the action.
 var reached = map[action.Name]State{action.Isolate: Contained, action.Rollback: Recovered}
 
-// MovedAt returns when the finished plan of the action that ended last ended,
-// or the zero time.
+// MovedAt returns when the plan of the action that ended last, and still
+// stands, ended, or the zero time.
 func (i *Incident) MovedAt(a action.Name) (at time.Time) {
 	for _, p := range i.Plans {
-		if p.Action == a && p.Finished() && p.EndedAt.After(at) {
+		if p.Action == a && p.Stands() && p.EndedAt.After(at) {
 			at = p.EndedAt
 		}
 	}

@@ -339,3 +339,23 @@ func FuzzFold(f *testing.F) {
 		}
 	})
 }
+
+// What is done to what is served decides, not what is done to the host's
+// record beside it.
+func TestStateOfAPlanTakenBackInPart(t *testing.T) {
+	p := action.Plan{Action: action.Isolate, Model: "fraud", Steps: []action.Step{
+		{ID: "deny", Driver: action.RecordDriver}, {ID: "move", Driver: "directory"},
+	}}
+	undo := func(step string) action.Plan {
+		return action.Plan{Action: action.Undo, Model: "fraud", Steps: []action.Step{{ID: "undo-" + step, Undoes: incident.StepRef(p.Hash(), step)}}}
+	}
+	r := opened(t).add(incident.KindPlanned, p).carryOut(p, "deny", action.Done).carryOut(p, "move", action.Done)
+	r.add(incident.KindPlanned, undo("deny")).carryOut(undo("deny"), "undo-deny", action.Done)
+	if i := r.fold(); i.State != incident.Contained || i.MovedAt(action.Isolate).IsZero() {
+		t.Errorf("without the denial it is %s", i.State)
+	}
+	r.add(incident.KindPlanned, undo("move")).carryOut(undo("move"), "undo-move", action.Done)
+	if i := r.fold(); i.State != incident.Open {
+		t.Errorf("put back it is %s", i.State)
+	}
+}

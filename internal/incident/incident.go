@@ -67,6 +67,8 @@ type Incident struct {
 	Custody []CustodyAt   `json:"custody"`
 	// Hold is nil when none was ever put on.
 	Hold *HoldAt `json:"evidence_hold,omitempty"`
+	// Stamps say since when parts of the record provably exist.
+	Stamps []StampedAt `json:"time_stamps,omitempty"`
 	// Scopes are the newest assessments of how far it reaches, by model.
 	Scopes map[string]ScopeAt `json:"scopes"`
 	// People is who takes part, nil for a single person who may do all.
@@ -287,6 +289,19 @@ func (p *PlanState) Started() bool {
 // plan without steps never is: nothing was observed of it.
 func (p *PlanState) Finished() bool {
 	return len(p.Steps) > 0 && !slices.ContainsFunc(p.Steps, func(s StepState) bool { return s.Status != StepDone })
+}
+
+// Stands reports whether the plan was finished, and what it did to what is
+// served was not taken back since: its last step that changes more than the
+// host's record. With the denial of a digest taken back, a model is isolated
+// all the same.
+func (p *PlanState) Stands() bool {
+	for _, s := range slices.Backward(p.Steps) {
+		if s.Driver != action.RecordDriver {
+			return !p.EndedAt.IsZero() && s.Status == StepDone
+		}
+	}
+	return p.Finished()
 }
 
 // Unfinished reports whether the plan was started, and neither finished nor

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -132,7 +133,7 @@ func TestAdvise(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := playbook.Default()
-			a := p.Advise(&tt.inc, tt.urgent...)
+			a := p.Advise(&tt.inc, nil, tt.urgent...)
 			got, n := "", len(a.Also)+len(a.Others)
 			if a.Next != nil {
 				got, n = a.Next.ID, n+1
@@ -141,6 +142,28 @@ func TestAdvise(t *testing.T) {
 				t.Errorf("next is %q of %d steps, want %q of %d", got, n, tt.want, len(p.Steps))
 			}
 		})
+	}
+}
+
+// A step that a gate would refuse is not the next one; that a second person
+// has to agree is no such refusal.
+func TestAdviceKnowsGates(t *testing.T) {
+	inc := incident.Incident{Commander: "ana", Models: []string{"m"}, Facts: map[string]incident.StatedFact{}}
+	p := playbook.Default()
+	first := p.Advise(&inc, nil).Next
+	second := []playbook.Refusal{{Gate: "G6", Reason: "it needs 1 approval"}}
+	if a := p.Advise(&inc, playbook.Blocked{first.Kind: second}); a.Next.ID != first.ID || !strings.Contains(a.Next.Because, "gate G6: it needs 1 approval") {
+		t.Errorf("next is %s: %s", a.Next.ID, a.Next.Because)
+	}
+	hard := append(second, playbook.Refusal{Gate: "G7", Reason: "a place is unknown", Hint: "look"}, playbook.Refusal{Gate: "G11", Reason: "too much", Hint: "wait"})
+	a := p.Advise(&inc, playbook.Blocked{first.Kind: hard})
+	if a.Next.ID == first.ID || slices.Contains(p.Next(&inc, playbook.Blocked{first.Kind: hard}), first.ID) {
+		t.Errorf("%s is next although gates refuse it", first.ID)
+	}
+	at := slices.IndexFunc(a.Others, func(s playbook.Standing) bool { return s.ID == first.ID })
+	if at < 0 || a.Others[at].Status != playbook.Refused || a.Others[at].Because == "" ||
+		!strings.Contains(a.Others[at].Because, "gate G7: a place is unknown; look; gate G11: too much; wait") {
+		t.Errorf("others are %+v", a.Others)
 	}
 }
 

@@ -17,8 +17,19 @@ const (
 	Done    Status = "done"
 	Allowed Status = "allowed"
 	Waiting Status = "waiting"
-	Over    Status = "over" // the incident is closed
+	Over    Status = "over"    // the incident is closed
+	Refused Status = "refused" // a gate stands before it
 )
+
+// SecondPerson is the gate that asks for somebody's approval. It does not keep
+// a step from being the next: asking is how it begins.
+const SecondPerson = "G6"
+
+// Refusal is what a gate would say to a step now.
+type Refusal struct{ Gate, Reason, Hint string }
+
+// Blocked holds what gates would say now, by kind of step.
+type Blocked map[Kind][]Refusal
 
 // Standing is a step and where it stands.
 type Standing struct {
@@ -37,9 +48,9 @@ const FactPrefix = "step_"
 // Next returns the ids of the steps that the record allows now, in their
 // order: not seen to be done, and with nothing to wait for that the record
 // shows to be open.
-func (p Playbook) Next(inc *incident.Incident) []string {
+func (p Playbook) Next(inc *incident.Incident, b Blocked) []string {
 	next := []string{}
-	for _, s := range p.Standings(inc) {
+	for _, s := range b.stop(p.Standings(inc)) {
 		if s.Status == Allowed {
 			next = append(next, s.ID)
 		}
@@ -87,6 +98,27 @@ func (p Playbook) standing(inc *incident.Incident, s Step, done map[string]strin
 	return out
 }
 
+// stop takes from what is allowed the steps that gates would refuse.
+func (b Blocked) stop(list []Standing) []Standing {
+	for n := range list {
+		s := &list[n]
+		for _, r := range b[s.Kind] {
+			switch {
+			case s.Status != Allowed && s.Status != Refused:
+			case r.Gate == SecondPerson:
+				s.Because += "; gate " + r.Gate + ": " + r.Reason
+			default:
+				text := "gate " + r.Gate + ": " + r.Reason + "; " + r.Hint
+				if s.Status == Refused {
+					text = s.Because + "; " + text
+				}
+				s.Status, s.Because = Refused, text
+			}
+		}
+	}
+	return list
+}
+
 // because says what a step waits for, and why it stands behind it.
 func (p Playbook) because(s Step, waits []string) string {
 	titles := make([]string, 0, len(waits))
@@ -124,9 +156,9 @@ type Advice struct {
 
 // Advise names the one next thing: the first step that is allowed, and before
 // it any allowed step of an urgent kind.
-func (p Playbook) Advise(inc *incident.Incident, urgent ...Kind) Advice {
+func (p Playbook) Advise(inc *incident.Incident, b Blocked, urgent ...Kind) Advice {
 	a := Advice{IncidentID: inc.ID, Also: []Standing{}, Others: []Standing{}}
-	for _, s := range p.Standings(inc) {
+	for _, s := range b.stop(p.Standings(inc)) {
 		if s.Status == Allowed {
 			a.Also = append(a.Also, s)
 		} else {

@@ -31,7 +31,7 @@ func TestDefault(t *testing.T) {
 func TestCommands(t *testing.T) {
 	known := strings.Fields("check watch verify incident/open incident/show incident/assess incident/isolate incident/rollback " +
 		"incident/undo incident/resume incident/investigate incident/timeline incident/report incident/message incident/note " +
-		"incident/fact incident/close incident/verify")
+		"incident/fact incident/close incident/verify incident/approve")
 	for _, s := range playbook.Default().Steps {
 		for _, c := range s.Commands {
 			words := strings.Fields(c)
@@ -118,7 +118,7 @@ func TestNext(t *testing.T) {
 			if tt.inc.Models == nil {
 				tt.inc.Models = []string{"m"}
 			}
-			if diff := cmp.Diff(tt.want, playbook.Default().Next(&tt.inc)); diff != "" {
+			if diff := cmp.Diff(tt.want, playbook.Default().Next(&tt.inc, nil)); diff != "" {
 				t.Errorf("next steps (-want +got):\n%s", diff)
 			}
 		})

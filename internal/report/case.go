@@ -68,6 +68,13 @@ type Case struct {
 	SelfApprovals []SelfApproval             `json:"self_approvals"`
 	Refusals      []incident.Refused         `json:"refusals"`
 	Waivers       []incident.WaivedAt        `json:"waivers"`
+	// Approvals are the signed ones; BrokenGlass, Automatic and Reverts what
+	// was done past gates, without a person, and against what was done.
+	Approvals   []incident.ApprovalAt   `json:"approvals"`
+	BrokenGlass []incident.BreakGlassAt `json:"break_glass"`
+	Automatic   []incident.AutomaticAt  `json:"automatic_containment"`
+	Reverts     []incident.RevertedAt   `json:"containment_reverted"`
+	ClockJumps  []incident.ClockJump    `json:"clock_jumps"`
 	// Unknown lists entries that were written by a newer program and are not
 	// understood here.
 	Unknown []string `json:"unknown_entries"`
@@ -113,6 +120,8 @@ func NewCase(inc *incident.Incident, events []timeline.Event, now time.Time, evi
 		Facts: facts(inc), Indicators: list(inc.Indicators), Inquiries: list(inc.Inquiries), Plans: list(inc.Plans),
 		Evidence: list(inc.Evidence), Gaps: list(inc.Gaps), Tasks: list(inc.Tasks), Messages: list(inc.Messages),
 		Notes: list(inc.Notes), SelfApprovals: selfApprovals(inc), Refusals: list(inc.Refusals), Waivers: list(inc.Waivers), Unknown: list(inc.Unknown),
+		Approvals: list(inc.Approvals), BrokenGlass: list(inc.BrokenGlass), Automatic: list(inc.Automatic),
+		Reverts: list(inc.Reverts), ClockJumps: list(inc.ClockJumps),
 	}
 	c.Findings = findings(inc)
 	c.Recommendations = recommend(c)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/atlas"
@@ -97,6 +98,24 @@ type Deviation struct {
 	Detail string `json:"detail"`
 }
 
+// pastGates returns what was done past gates, without people, and against what
+// was done.
+func pastGates(c Case) (out []Deviation) {
+	for _, b := range c.BrokenGlass {
+		out = append(out, Deviation{"BREAK GLASS past gate " + strings.Join(b.Gates, ", "), b.Action, b.Reason + ", by " + b.By})
+	}
+	for _, a := range c.Automatic {
+		out = append(out, Deviation{"automatic containment", a.Model, "policy " + a.Policy + ": " + a.Because})
+	}
+	for _, r := range c.Reverts {
+		out = append(out, Deviation{"taken back by somebody else", r.Step, r.Detail})
+	}
+	for _, j := range c.ClockJumps {
+		out = append(out, Deviation{"clock set", j.Since, fmt.Sprintf("by %.1f s", j.Jump)})
+	}
+	return out
+}
+
 func deviations(c Case) []Deviation {
 	out := []Deviation{}
 	add := func(kind, where, detail string) { out = append(out, Deviation{kind, where, detail}) }
@@ -109,6 +128,7 @@ func deviations(c Case) []Deviation {
 	for _, w := range c.Waivers {
 		add("waiver of gate "+w.Gate, w.Model, w.Reason+", by "+w.By)
 	}
+	out = append(out, pastGates(c)...)
 	for _, d := range c.Deadlines {
 		switch {
 		case d.State == clock.NotApplicable && d.By != "the record":

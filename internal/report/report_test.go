@@ -50,7 +50,11 @@ func full(s string) *incident.Incident {
 			"eta":          {Fact: incident.Fact{Name: "eta", Value: s, Reason: s}, By: s, At: start},
 			"first_bad_at": {Fact: incident.Fact{Name: "first_bad_at", Value: "2026-11-05T09:00:00Z"}, By: s, At: start},
 		},
-		Waivers: []incident.WaivedAt{{Waived: incident.Waived{Gate: "G2", Model: s, Reason: s}, At: start, By: s}},
+		Waivers:     []incident.WaivedAt{{Waived: incident.Waived{Gate: "G2", Model: s, Reason: s}, At: start, By: s}},
+		BrokenGlass: []incident.BreakGlassAt{{BreakGlass: incident.BreakGlass{Plan: digest, Action: s, By: s, Reason: s, Gates: []string{"G6"}, Refusals: []string{s}, Alerted: []string{s}}, At: start}},
+		Automatic:   []incident.AutomaticAt{{Automatic: incident.Automatic{Policy: s, Model: s, Plan: digest, Expires: start, Because: s}, At: start}},
+		Reverts:     []incident.RevertedAt{{Reverted: incident.Reverted{Plan: digest, Step: s, Times: 2, Observation: action.Observation{Outcome: action.NotDone, Detail: s, At: start}}, At: start}},
+		ClockJumps:  []incident.ClockJump{{ClockCheck: incident.ClockCheck{Jump: -3.5, Since: s}, At: start}},
 		Indicators: []indicator.Indicator{
 			ind, ind,
 			indicator.New(indicator.BaselineUnverified, s, start, s, nil),

@@ -32,7 +32,7 @@ func (r *Responder) Waive(ctx context.Context, id string, w incident.Waived) (in
 			return r.Refuse(ctx, id, incident.Refused{Gate: w.Gate, Action: "waive", Reason: "nobody may waive this gate"},
 				"gates that can be waived: "+strings.Join(incident.Waivable(), ", "))
 		}
-		if err := r.May(ctx, inc, "waive", role); err != nil {
+		if err := r.May(ctx, inc, w.Gate, "waive", role); err != nil {
 			return err
 		}
 		var drafts []evidence.Draft
@@ -69,7 +69,7 @@ func (r *Responder) Close(ctx context.Context, id string, c incident.Closed, uns
 		if inc.State == incident.Done {
 			return closed(id)
 		}
-		if err := r.May(ctx, inc, "close", approval.Commander); err != nil {
+		if err := r.May(ctx, inc, "G1", "close", approval.Commander); err != nil {
 			return err
 		}
 		if _, waived := inc.WaiverOf(incident.GateComms, ""); len(unsent) > 0 && !waived {
@@ -114,7 +114,7 @@ func (r *Responder) AdoptPeople(ctx context.Context, id, reason string) error {
 		case inc.People == nil || inc.People.Roster.Hash() == r.Roster.Hash():
 			return fault.New(fault.Invalid, "incident %s: the people on record are those that are configured", id)
 		}
-		if err := r.May(ctx, inc, "people", approval.Responder); err != nil {
+		if err := r.May(ctx, inc, "G1", "people", approval.Responder); err != nil {
 			return err
 		}
 		rests, extra, err := r.decide(ctx, inc, entries, approval.People, incident.PeoplePlan(id, r.Roster, reason))

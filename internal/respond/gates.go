@@ -41,6 +41,18 @@ type question struct {
 	resumed *incident.Approved
 	// used are the entries of the approvals that let it pass.
 	used []uint64
+	// out are the models that are out of service, unless that is not known.
+	out    []string
+	outErr error
+}
+
+// about makes a question about a plan.
+func (r *Responder) about(ctx context.Context, inc *incident.Incident, entries []evidence.Entry, plan action.Plan) *question {
+	q := &question{r: r, inc: inc, entries: entries, plan: plan, roster: r.rosterOf(inc)}
+	if r.Limits.Percent > 0 && r.Limits.Isolated != nil && plan.Action == action.Isolate {
+		q.out, q.outErr = r.Limits.Isolated(ctx)
+	}
+	return q
 }
 
 const (
@@ -88,7 +100,7 @@ func (r *Responder) Ask(ctx context.Context, plan action.Plan) ([]Answer, error)
 	if err != nil {
 		return nil, err
 	}
-	q := &question{r: r, inc: inc, entries: entries, plan: plan, roster: r.rosterOf(inc)}
+	q := r.about(ctx, inc, entries, plan)
 	answers := []Answer{}
 	for _, g := range Gates() {
 		if reason, hint := g.refuses(q); reason != "" {
@@ -153,7 +165,17 @@ func notDeclared(q *question) (reason, hint string) {
 	if inc.Commander == "" {
 		return "the incident has no commander", "name one: weightwarden incident fact " + inc.ID + " commander NAME"
 	}
+	if q.resumed != nil && q.approvedBy(q.resumed.Rests, q.r.name(q.roster)) {
+		return "who approves a plan does not carry it out", "let somebody else continue it: weightwarden incident resume " + inc.ID
+	}
 	return q.r.lacks(q.roster, approval.Responder)
+}
+
+// approvedBy reports whether one of the approvals is of the person.
+func (q *question) approvedBy(entries []uint64, person string) bool {
+	return slices.ContainsFunc(q.inc.Approvals, func(a incident.ApprovalAt) bool {
+		return a.By == person && slices.Contains(entries, a.Seq)
+	})
 }
 
 func destroys(s action.Step) bool { return s.Destroys }
@@ -282,11 +304,10 @@ func tooMuch(q *question) (reason, hint string) {
 	if l.Percent <= 0 || l.Targets <= 0 || l.Isolated == nil || q.plan.Action != action.Isolate {
 		return "", ""
 	}
-	out, err := l.Isolated(context.Background())
-	if err != nil {
-		return "how many models are out of service is not known: " + err.Error(), hint
+	if q.outErr != nil {
+		return "how many models are out of service is not known: " + q.outErr.Error(), hint
 	}
-	out = append(slices.DeleteFunc(out, func(m string) bool { return m == q.plan.Model }), q.plan.Model)
+	out := append(slices.DeleteFunc(slices.Clone(q.out), func(m string) bool { return m == q.plan.Model }), q.plan.Model)
 	if len(out)*100 > l.Percent*l.Targets {
 		return fmt.Sprintf("%d of %d models would be out of service; at most %d %% are allowed", len(out), l.Targets, l.Percent), hint
 	}

@@ -67,12 +67,12 @@ func having(roster approval.Roster, roles []approval.Role) (names []string) {
 }
 
 // May refuses, on the record, what who acts has not the role for.
-func (r *Responder) May(ctx context.Context, inc *incident.Incident, what string, roles ...approval.Role) error {
+func (r *Responder) May(ctx context.Context, inc *incident.Incident, gate, what string, roles ...approval.Role) error {
 	reason, hint := r.lacks(r.rosterOf(inc), roles...)
 	if reason == "" {
 		return nil
 	}
-	return r.Refuse(ctx, inc.ID, incident.Refused{Gate: "G1", Action: what, Reason: reason}, hint)
+	return r.Refuse(ctx, inc.ID, incident.Refused{Gate: gate, Action: what, Reason: reason}, hint)
 }
 
 // PutPeople puts the configured people on record where nobody is yet.
@@ -166,10 +166,10 @@ func (q *question) unfit(a incident.ApprovalAt, plan artifact.Digest, requester,
 	return ""
 }
 
-// askFor puts a plan on record that wants an approval, so that others can find
-// it there.
+// askFor puts a plan on record that wants an approval and that nobody has asked
+// for yet, so that others can find it there.
 func (r *Responder) askFor(ctx context.Context, q *question, gate string) error {
-	if gate != "G6" {
+	if _, asked := q.inc.Requested(q.plan.Hash()); asked || gate != "G6" {
 		return nil
 	}
 	return r.request(ctx, q.inc, q.plan)
@@ -181,7 +181,7 @@ func (r *Responder) Request(ctx context.Context, plan action.Plan) error {
 	if err != nil {
 		return err
 	}
-	if err := r.May(ctx, inc, "plan", approval.Responder); err != nil {
+	if err := r.May(ctx, inc, "G1", "plan", approval.Responder); err != nil {
 		return err
 	}
 	return r.request(ctx, inc, plan)
@@ -230,7 +230,7 @@ func (r *Responder) Approve(ctx context.Context, id string, signed approval.Sign
 	if err != nil {
 		return body, err
 	}
-	q := &question{r: r, inc: inc, entries: entries, roster: r.rosterOf(inc)}
+	q := r.about(ctx, inc, entries, action.Plan{})
 	if reason := q.unacceptable(body); reason != "" {
 		return body, r.Refuse(ctx, id, incident.Refused{Gate: "G6", Action: "approve", Reason: reason},
 			"see what was asked for, by whom and until when: weightwarden incident show "+id)
@@ -277,7 +277,7 @@ func (r *Responder) takeSigned(ctx context.Context, id string) error {
 
 // decide lets a decision that has no steps through gate G6, or refuses.
 func (r *Responder) decide(ctx context.Context, inc *incident.Incident, entries []evidence.Entry, name string, plan action.Plan) ([]uint64, []evidence.Draft, error) {
-	q := &question{r: r, inc: inc, entries: entries, plan: plan, roster: r.rosterOf(inc)}
+	q := r.about(ctx, inc, entries, plan)
 	reason, hint := q.approved(name, plan, "")
 	switch {
 	case reason == "":
@@ -286,7 +286,7 @@ func (r *Responder) decide(ctx context.Context, inc *incident.Incident, entries 
 		entry, err := r.breakGlass(ctx, q, []Answer{{"G6", reason, hint}})
 		return nil, []evidence.Draft{entry}, err
 	}
-	if err := r.request(ctx, inc, plan); err != nil {
+	if err := r.askFor(ctx, q, "G6"); err != nil {
 		return nil, nil, err
 	}
 	return nil, nil, r.Refuse(ctx, inc.ID, incident.Refused{Gate: "G6", Action: string(plan.Action), Reason: reason}, hint)

@@ -18,7 +18,7 @@ import (
 )
 
 // RecordDriver names the executor of the steps that change the host's record.
-const RecordDriver = "record"
+const RecordDriver = action.RecordDriver
 
 // The kinds of step of the [Record].
 const (

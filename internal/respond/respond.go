@@ -57,6 +57,11 @@ type Responder struct {
 	Policy *Policy
 	Limits Limits
 	Tries  Tries
+	// Verify says why the version that a plan rolls back to may not be put in
+	// place now, and what to do, or "". It is asked when a plan is continued:
+	// since it was made the version may have been denied, or the first bad
+	// moment moved.
+	Verify func(ctx context.Context, inc *incident.Incident, plan action.Plan) (reason, hint string, err error)
 	// Clock, where set, says how right the host's clock is.
 	Clock func() string
 
@@ -121,7 +126,7 @@ func (r *Responder) begin(ctx context.Context, plan action.Plan, extra []evidenc
 	if err != nil {
 		return err
 	}
-	q := &question{r: r, inc: inc, entries: entries, plan: plan, roster: r.rosterOf(inc)}
+	q := r.about(ctx, inc, entries, plan)
 	by, drafts, err := r.admit(ctx, q, Gates())
 	if err != nil {
 		return err
@@ -169,8 +174,12 @@ func (r *Responder) Resume(ctx context.Context, id string) ([]artifact.Digest, e
 				continue
 			}
 			resumed = append(resumed, inc.Plans[n].Hash)
-			q := &question{r: r, inc: inc, entries: entries, plan: planOf(inc, n), roster: r.rosterOf(inc), resumed: inc.Plans[n].Approval}
+			q := r.about(ctx, inc, entries, planOf(inc, n))
+			q.resumed = inc.Plans[n].Approval
 			if _, _, err := r.admit(ctx, q, resumeGates()); err != nil {
+				return err
+			}
+			if err := r.stillGood(ctx, q); err != nil {
 				return err
 			}
 			if err := r.carryOut(ctx, id, inc.Plans[n].Hash, 0); err != nil {
@@ -180,6 +189,45 @@ func (r *Responder) Resume(ctx context.Context, id string) ([]artifact.Digest, e
 		return nil
 	})
 	return resumed, err
+}
+
+// stillGood is gate G4 for a plan that is continued.
+func (r *Responder) stillGood(ctx context.Context, q *question) error {
+	if q.plan.Action != action.Rollback || r.Verify == nil {
+		return nil
+	}
+	reason, hint, err := r.Verify(ctx, q.inc, q.plan)
+	if err != nil || reason == "" {
+		return err
+	}
+	if err := r.abandon(ctx, q); err != nil {
+		return err
+	}
+	return r.Refuse(ctx, q.inc.ID, incident.Refused{Gate: "G4", Action: string(q.plan.Action), Reason: reason}, hint)
+}
+
+// abandon puts on record how far a plan came that is not continued, so that
+// another may begin and what was done can be taken back.
+func (r *Responder) abandon(ctx context.Context, q *question) error {
+	hash := q.plan.Hash()
+	for _, s := range q.inc.Plan(hash).Steps {
+		if s.Status == incident.StepDone {
+			continue
+		}
+		x, err := r.executor(s.Step)
+		if err != nil {
+			return err
+		}
+		a := attempt{inc: q.inc, plan: hash, step: s.Step, x: x}
+		o, err := r.look(ctx, a)
+		if err != nil {
+			return fmt.Errorf("look at step %s: %w", s.ID, err)
+		}
+		if err := r.observed(ctx, a, o); err != nil || o.Outcome != action.Done {
+			return err
+		}
+	}
+	return nil
 }
 
 // planOf returns the plan that a state was folded from, as far as gates ask.

@@ -73,6 +73,7 @@ type bench struct {
 	*respond.Responder
 	t     *testing.T
 	world *world
+	db    *store.DB
 	held  map[string]bool // locks
 	clock time.Time
 }
@@ -84,7 +85,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	b := &bench{t: t, world: &world{done: map[string]bool{}, breaks: map[string]bool{}}, held: map[string]bool{}, clock: start}
+	b := &bench{t: t, db: db, world: &world{done: map[string]bool{}, breaks: map[string]bool{}}, held: map[string]bool{}, clock: start}
 	b.Responder = b.responder(db.Ledger())
 	b.record(incident.KindOpened, incident.Opened{Models: []string{"m"}, Severity: finding.Critical, Commander: "ana", Summary: "s", DetectedAt: start})
 	b.record(incident.KindAssessed, incident.Assessed{Model: "m", Sealed: true})
@@ -525,4 +526,38 @@ func refs(p action.Plan) (out []string) {
 		out = append(out, s.ID+"/"+s.Kind)
 	}
 	return out
+}
+
+// A version that was denied since the plan was made is not put in place by
+// continuing the plan.
+func TestResumedRollbackIsVerifiedAgain(t *testing.T) {
+	b := newBench(t)
+	if at, _ := b.crash(1, func() error { return b.Apply(t.Context(), plan(action.Rollback, "stage", "exchange")) }); at != "planned" {
+		t.Fatalf("stopped at %q", at)
+	}
+	b.Verify = func(_ context.Context, _ *incident.Incident, p action.Plan) (string, string, error) {
+		if p.Action != action.Rollback {
+			t.Errorf("asked about %s", p.Action)
+		}
+		return "it is on the deny-list", "take it back", nil
+	}
+	if _, err := b.Resume(t.Context(), id); fault.KindOf(err) != fault.Refused || fault.HintOf(err) != "take it back" {
+		t.Errorf("got %v", err)
+	}
+	if inc := b.load(); len(b.world.took) != 0 || len(inc.Refusals) != 1 || inc.Refusals[0].Gate != "G4" {
+		t.Errorf("executed %v, refused %v", b.world.took, inc.Refusals)
+	}
+	b.Verify = nil // another version
+	if err := b.Apply(t.Context(), plan(action.Rollback, "stage two", "exchange two")); err != nil || b.load().State != incident.Recovered {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Drivers have no clock: when something was seen is told by who looked.
+func TestObservationsHaveATime(t *testing.T) {
+	b := newBench(t)
+	b.apply(plan(action.Isolate, "a"))
+	if at := b.load().Plans[0].Steps[0].Observation.At; at.IsZero() {
+		t.Error("nobody knows when it was seen")
+	}
 }

@@ -209,6 +209,9 @@ func (r *Responder) await(ctx context.Context, a attempt, patient bool) (action.
 func (r *Responder) look(ctx context.Context, a attempt) (action.Observation, error) {
 	for n := 1; ; n++ {
 		o, err := a.x.Observe(ctx, a.step)
+		if err == nil && o.At.IsZero() {
+			o.At = r.Now() // drivers have no clock
+		}
 		if err == nil || !action.MayPass(err) || n >= r.Tries.attempts() {
 			return o, err
 		}

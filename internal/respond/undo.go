@@ -25,6 +25,9 @@ func (r *Responder) PlanUndo(ctx context.Context, inc *incident.Incident, step s
 			return action.Plan{}, err
 		}
 		if len(steps) > 0 {
+			if err := r.detachable(ctx, inc, steps, step); err != nil {
+				return action.Plan{}, err
+			}
 			return action.Plan{
 				Incident: inc.ID, Action: action.Undo, Model: p.Model, Target: p.Target,
 				Observed: map[string]string{"undoes": p.Hash.Hex()}, Steps: steps,
@@ -56,6 +59,24 @@ func (r *Responder) inverses(ctx context.Context, p *incident.PlanState, only st
 		}
 	}
 	return out, nil
+}
+
+// detachable refuses to take back a single step on which later ones rest.
+func (r *Responder) detachable(ctx context.Context, inc *incident.Incident, steps []action.Step, only string) error {
+	if only == "" {
+		return nil
+	}
+	for _, s := range steps {
+		x, err := r.executor(s)
+		if err != nil {
+			return err
+		}
+		if o, err := x.Observe(ctx, s); err == nil && o.Outcome == action.Diverged {
+			return fault.New(fault.Refused, "step %s cannot be taken back by itself: %s", artifact.Quote(only), o.Detail).
+				WithHint("take back the whole plan: weightwarden incident undo %s", inc.ID)
+		}
+	}
+	return nil
 }
 
 // isDone reports whether there is something of the step to take back. A step

@@ -188,3 +188,17 @@ func TestStepsWithoutInverse(t *testing.T) {
 		t.Errorf("plan is %v", got)
 	}
 }
+
+// A step that others rest on is not taken back from under them.
+func TestUndoOfAStepThatOthersRestOn(t *testing.T) {
+	b := newBench(t)
+	b.apply(plan(action.Isolate, "prepare", "exchange"))
+	b.world.diverged = "undo-prepare"
+	_, err := b.PlanUndo(t.Context(), b.load(), "prepare")
+	if fault.KindOf(err) != fault.Refused || fault.HintOf(err) == "" {
+		t.Errorf("got %v", err)
+	}
+	if n := len(b.load().Plans); n != 1 {
+		t.Errorf("%d plans on record", n)
+	}
+}

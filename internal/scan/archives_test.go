@@ -11,13 +11,7 @@ import (
 
 	"github.com/ulikunitz/xz/lzma"
 
-	"github.com/weightwarden/weightwarden/internal/detect"
 	"github.com/weightwarden/weightwarden/internal/finding"
-)
-
-type (
-	detectInfo = detect.Info
-	detectRule = detect.Rule
 )
 
 // part is one entry of a zip that the test writes itself, with whatever the
@@ -190,9 +184,14 @@ func archiveAttacks() []attack {
 		{53, "encrypted_7z", "a.7z", sevenZip("\x04\x06\xf1\x07\x01", "whatever", 8), inc, "WW-7Z-002"},
 		{53, "encrypted", "a.zip", zipOf("", "", part{name: "a.txt", data: "\x17\xf2\x91\x00\xaa", flags: 1, badCRC: true}), inc, "WW-ZIP-010"},
 		{55, "torchscript_with_effects", "a.pt", with(part{name: "m/constants.pkl", data: "\x80\x02)."}, part{name: "m/code/__torch__.py", data: "def f(self, x):\n  ops.aten.from_file(\"/etc/passwd\")\n"}), sus, "WW-TORCH-006"},
+		{55, "torchscript_that_writes_a_file", "a.pt", with(part{name: "m/constants.pkl", data: "\x80\x02)."}, part{name: "m/code/__torch__/x.py", data: "def forward(self, x):\n  ops.aten.save(x, \"/tmp/x\")\n"}), sus, "WW-TORCH-006"},
+		{55, "torchscript_that_needs_a_library", "a.pt", with(part{name: "m/constants.pkl", data: "\x80\x02)."}, part{name: "m/code/__torch__/x.py", data: "def forward(self, x):\n  return ops.evil_ops.run(x)\n"}), sus, "WW-TORCH-006"},
 		{56, "storage_too_short", "a.pt", torchFile(func(p []part) []part { p[0].data = torchPickle(9); return p }), sus, "WW-TORCH-002"},
 		{56, "view_outside", "a.pt", torchFile(func(p []part) []part { p[0].data = torchPickle(3); p[2].data = p[2].data[:12]; return p }), sus, "WW-TORCH-004"},
 		{56, "storage_missing", "a.pt", torchFile(func(p []part) []part { return append(p[:2], p[3]) }), sus, "WW-TORCH-001"},
+		{36, "payload_in_the_storages_of_a_legacy_tar", "a.pt", tarOf(file("sys_info", "\x80\x02}."), file("pickle", "\x80\x02}."), file("storages", "\x80\x02K\x01."+evil), file("tensors", "\x80\x02K\x00.")), mal, "WW-PICKLE-001"},
+		{58, "pickle_among_the_weights_of_pt2", "a.pt2", zipOf("", "", part{name: "m/archive_format", data: "pt2"}, part{name: "m/data/weights/weight_0", data: evil}), mal, "WW-SCAN-015"},
+		{58, "kernel_in_pt2", "a.pt2", zipOf("", "", part{name: "m/archive_format", data: "pt2"}, part{name: "m/data/aotinductor/model/k.cubin", data: "text"}), mal, "WW-TORCH-007"},
 		{58, "native_code_in_pt2", "a.pt2", zipOf("", "", part{name: "m/archive_format", data: "pt2"}, part{name: "m/data/aotinductor/model/x.so", data: "\x7fELF" + strings.Repeat("\x00", 80)}), mal, "WW-TORCH-007"},
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/ulikunitz/xz"
 	"github.com/ulikunitz/xz/lzma"
 
+	"github.com/weightwarden/weightwarden/internal/detect"
 	"github.com/weightwarden/weightwarden/internal/detect/catalog"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/scan"
@@ -75,6 +76,14 @@ func newZstd(w io.Writer) (*zstd.Encoder, error) { return zstd.NewWriter(w) }
 
 // bzipped is [evil]; the standard library does not compress with bzip2.
 const bzipped = "\x42\x5a\x68\x39\x31\x41\x59\x26\x53\x59\x1f\x2f\x22\xa5\x00\x00\x04\xd3\x80\x00\x10\x00\xc1\x18\x00\x0e\x22\x8c\x20\x20\x00\x22\x21\xa1\xb4\x4f\x29\x8a\x60\x00\x28\xbc\x8e\x04\x24\xb8\x25\x7e\x99\x35\x8b\xb9\x22\x9c\x28\x48\x0f\x97\x91\x52\x80"
+
+// rdata is what saveRDS writes of a promise with the value given, and the call
+// f() as its expression.
+func rdata(value string) string {
+	i := func(n int) string { return string(binary.BigEndian.AppendUint32(nil, uint32(n))) }
+	const null = "\x00\x00\x00\xfe"
+	return "X\n" + i(2) + i(0x40301) + i(0x20300) + i(5) + value + i(6) + i(1) + i(0x40009) + i(1) + "f" + null
+}
 
 // call calls a name with one string.
 func call(module, name string) string { return p4(sg(module, name) + u("x") + "\x85R.") }
@@ -188,6 +197,13 @@ func pickleAttacks() []attack {
 		{54, "header_length_lies", "a.npy", npy("{}", "")[:8] + "\xff\xff{}", sus, "WW-NUMPY-001"},
 		{54, "too_few_numbers", "a.npy", npy("{'descr': '<f8', 'fortran_order': False, 'shape': (9,), }\n", "12345678"), sus, "WW-NUMPY-002"},
 		{54, "pickle_named_npy", "a.npy", evil, mal, "WW-SCAN-010"},
+		{57, "name_that_weights_only_refuses", "pytorch_model.bin", call("nobody_knows_this", "helper"), sus, "WW-PICKLE-002"},
+		{89, "promise_in_an_r_object", "model.rds", gzipped(rdata("\x00\x00\x00\xfc")), mal, "WW-R-001"},
+		{89, "promise_in_an_r_object_as_it_is", "model.rds", rdata("\x00\x00\x00\xfc"), mal, "WW-R-001"},
+		{89, "bytes_behind_an_r_object", "model.rds", rdata("\x00\x00\x00\xfe") + "tail", sus, "WW-R-003"},
+		{89, "r_object_cut_off", "model.rds", rdata("\x00\x00\x00\xfe")[:40], finding.Inconclusive, "WW-R-002"},
+		{90, "popular_name", "models--google-bert--bert-base-uncased/pytorch_model.bin", call("os", "system"), mal, "WW-PICKLE-001"},
+		{90, "popular_name_with_an_unknown_callable", "facebook/opt-125m/pytorch_model.bin", call("nobody_knows_this", "helper"), sus, "WW-PICKLE-002"},
 		{56, "setitem_on_something_else", "a.pkl", "\x80\x02K\x01K\x02K\x03s.", sus, "WW-PICKLE-006"},
 	}
 }
@@ -201,7 +217,7 @@ func judged(t *testing.T, a attack) (finding.Verdict, []finding.Finding) {
 
 // TestAttacks writes each public attack and wants its verdict and its rule.
 func TestAttacks(t *testing.T) {
-	for _, a := range slices.Concat(pickleAttacks(), archiveAttacks()) {
+	for _, a := range attacks() {
 		t.Run(fmt.Sprintf("%02d_%s", a.number, a.name), func(t *testing.T) {
 			verdict, found := judged(t, a)
 			if verdict != a.verdict {
@@ -222,19 +238,47 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-// TestRulesCatchTheirCases ties the manual's table to the tests: a rule that
-// claims a case in it has an attack of that case here.
-func TestRulesCatchTheirCases(t *testing.T) {
-	tested := map[int]bool{}
-	for _, a := range slices.Concat(pickleAttacks(), archiveAttacks()) {
-		tested[a.number] = true
+// attacks are all public attacks that the tests of this package write.
+func attacks() []attack {
+	return slices.Concat(pickleAttacks(), archiveAttacks(), tensorAttacks(), repositoryCases())
+}
+
+// TestEveryCaseIsCaught ties the manual's table to the tests: each case has a
+// rule that claims it, and an attack here that this rule catches.
+func TestEveryCaseIsCaught(t *testing.T) {
+	claims := map[string][]int{}
+	for _, i := range catalog.Infos() {
+		for _, r := range i.Rules {
+			claims[r.ID] = r.Cases
+		}
 	}
-	for n := 1; n <= 58; n++ {
-		claimed := slices.ContainsFunc(catalog.Infos(), func(i detectInfo) bool {
-			return slices.ContainsFunc(i.Rules, func(r detectRule) bool { return slices.Contains(r.Cases, n) })
-		})
-		if claimed && !tested[n] {
-			t.Errorf("a rule claims case %d, and no attack here shows it", n)
+	caught := map[int]bool{}
+	for _, a := range attacks() {
+		if slices.Contains(claims[a.rule], a.number) {
+			caught[a.number] = true
+		}
+	}
+	for _, c := range detect.Cases {
+		if !caught[c.Number] {
+			t.Errorf("no attack here shows a rule that claims case %d, %s", c.Number, c.Title)
+		}
+	}
+	if len(detect.Cases) != 90 {
+		t.Errorf("there are %d cases", len(detect.Cases))
+	}
+}
+
+// What torch's restricted unpickler would do is remarked on, since loaders fall
+// back to the full one.
+func TestFallbackIsRemarked(t *testing.T) {
+	for name, tt := range map[string]struct{ data, want string }{
+		"refused.bin": {call("nobody_knows_this", "helper"), "weights_only refuses it"},
+		"allowed.pt":  {"\x80\x02}.", "would load with weights_only"},
+		"sklearn.pth": {"\x80\x03csklearn.tree.tree\nDecisionTreeClassifier\n)\x81}" + text("depth") + "K\x03sb.", "weights_only refuses it"},
+	} {
+		file, _ := scan.Bytes(t.Context(), name, strings.NewReader(tt.data), int64(len(tt.data)), scan.Options{Detectors: catalog.All()})
+		if !slices.ContainsFunc(file.Facts, func(f string) bool { return strings.Contains(f, tt.want) }) {
+			t.Errorf("%s: remarks are %q, want %q", name, file.Facts, tt.want)
 		}
 	}
 }
@@ -251,6 +295,8 @@ func TestBenign(t *testing.T) {
 		"words.txt":        "os.system is a name, and base64 an encoding\n",
 		"numbers.npy":      npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }\n", "12345678"),
 		"torch.pt":         torchFile(nil),
+		"exported.pt2":     zipOf("", "", part{name: "m/archive_format", data: "pt2"}, part{name: "m/archive_version", data: "0"}, part{name: "m/data/weights/weight_0", data: "\x00\x00\x80?\x01\x02\x03\xff"}),
+		"evaluated.rds":    gzipped(rdata("\x00\x00\x00\x0d\x00\x00\x00\x01\x00\x00\x00\x07")),
 		"plain.pkl.gz":     gzipped("\x80\x02K\x01."),
 		"estimator.pkl":    "\x80\x03csklearn.tree.tree\nDecisionTreeClassifier\n)\x81}" + text("depth") + "K\x03sb.",
 		"random_bytes.pkl": p4(bin(strings.Repeat("\x80\x02\xff\x00c\n", 50)) + "."),

@@ -63,8 +63,8 @@ func (c *scanCase) judge(ctx context.Context, a artifactIn) {
 	}
 	c.identity(a, kind)
 	covered := map[artifact.Format]bool{artifact.Empty: true}
-	for _, d := range c.opts.Detectors {
-		info := d.Info()
+	for i, d := range c.opts.Detectors {
+		info := c.opts.infos[i]
 		for _, format := range wanted(info, kind) {
 			if c.ask(ctx, d, info, a, format) && slices.Contains(info.Covers, format) {
 				covered[format] = true

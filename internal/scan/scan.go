@@ -64,6 +64,8 @@ type Options struct {
 	Limits  Limits
 	Workers int    // 0 is one per processor, at most 4
 	Version string // of the program, for the report
+
+	infos []detect.Info // of Detectors
 }
 
 func (o Options) filled() Options {
@@ -71,6 +73,9 @@ func (o Options) filled() Options {
 	o.Workers = cmp.Or(o.Workers, min(runtime.GOMAXPROCS(0), 4))
 	if o.Allowed == nil {
 		o.Allowed = noNames{}
+	}
+	for _, d := range o.Detectors {
+		o.infos = append(o.infos, d.Info())
 	}
 	return o
 }
@@ -87,7 +92,7 @@ func (noNames) Allows(string, string) bool { return false }
 func Run(ctx context.Context, paths []string, opts Options, h report.ScanHandler) (report.ScanSummary, error) {
 	opts = opts.filled()
 	total := report.ScanSummary{Verdict: finding.Clean}
-	if err := h.Start(report.ScanStart{Protocol: report.ScanProtocol, Version: opts.Version, Paths: paths, Rules: rulesOf(opts.Detectors)}); err != nil {
+	if err := h.Start(report.ScanStart{Protocol: report.ScanProtocol, Version: opts.Version, Paths: paths, Rules: rulesOf(opts.infos)}); err != nil {
 		return total, err
 	}
 	for _, path := range paths {
@@ -99,13 +104,9 @@ func Run(ctx context.Context, paths []string, opts Options, h report.ScanHandler
 }
 
 // rulesOf lists the rules of the scanner and the detectors, by id.
-func rulesOf(detectors []detect.Detector) []report.ScanRule {
-	infos := []detect.Info{detect.Scanner()}
-	for _, d := range detectors {
-		infos = append(infos, d.Info())
-	}
+func rulesOf(infos []detect.Info) []report.ScanRule {
 	var rules []report.ScanRule
-	for _, i := range infos {
+	for _, i := range append([]detect.Info{detect.Scanner()}, infos...) {
 		for _, r := range i.Rules {
 			rules = append(rules, report.ScanRule{ID: r.ID, Title: r.Title, Severity: r.Severity, About: r.About, Do: r.Do, Atlas: r.Techniques})
 		}

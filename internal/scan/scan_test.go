@@ -273,7 +273,7 @@ func BenchmarkThousandPickles(b *testing.B) {
 // verdict within the limits, the same twice, and gives a reason for all but
 // clean ones.
 func FuzzBytes(f *testing.F) {
-	for _, a := range slices.Concat(pickleAttacks(), archiveAttacks()) {
+	for _, a := range attacks() {
 		if len(a.data) < 4096 {
 			f.Add([]byte(a.data))
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/format/pickle"
 	"github.com/weightwarden/weightwarden/internal/format/torch"
+	"github.com/weightwarden/weightwarden/internal/format/xgboost"
 )
 
 // kind is one row of the table.
@@ -31,6 +32,8 @@ var kinds = []kind{
 	{format: artifact.GGML, match: magic("lmgg", "fmgg", "tjgg", "algg", "nsgg")},
 	{format: artifact.NumPy, match: magic("\x93NUMPY")},
 	{format: artifact.HDF5, match: isHDF5},
+	{format: artifact.Checkpoint, match: isCheckpoint},
+	{format: artifact.RData, match: magic("RDX2\n", "RDX3\n", "RDB2\n", "RDB3\n", "RDA2\n", "RDA3\n", "X\n\x00\x00\x00\x02", "X\n\x00\x00\x00\x03", "B\n\x02\x00\x00\x00", "B\n\x03\x00\x00\x00")},
 	{format: artifact.TFLite, match: magicAt(4, "TFL3")},
 	{format: artifact.TensorRT, match: magic("ftrt", "ptrt")},
 	{format: artifact.SevenZip, match: magic("7z\xbc\xaf\x27\x1c")},
@@ -56,6 +59,13 @@ var kinds = []kind{
 	{format: artifact.NPZ, within: artifact.Zip, match: named(".npz")},
 
 	// From here on what has no signature, and names.
+	{format: artifact.ONNX, weak: true, match: isONNX},
+	{format: artifact.SavedModel, weak: true, match: isSavedModel},
+	{format: artifact.MetaGraph, weak: true, match: isMetaGraph},
+	{format: artifact.GraphDef, weak: true, match: isGraphDef},
+	{format: artifact.XGBoost, weak: true, match: func(p *probe) bool { return xgboost.Looks(p.head) }},
+	{format: artifact.KerasMetadata, weak: true, match: isKerasMetadata},
+	{format: artifact.Fingerprint, weak: true, match: isFingerprint},
 	{format: artifact.Zlib, weak: true, match: isZlib},
 	{format: artifact.LZMA, weak: true, match: isLZMA},
 	{format: artifact.Bytecode, weak: true, match: isBytecode},
@@ -63,11 +73,13 @@ var kinds = []kind{
 	{format: artifact.Python, weak: true, match: isTextNamed(".py", ".pyw", ".pyi", ".pth")},
 	{format: artifact.Notebook, weak: true, match: isTextNamed(".ipynb")},
 	{format: artifact.Template, weak: true, match: isTextNamed(".jinja", ".jinja2", ".j2")},
+	{format: artifact.Template, weak: true, match: isTemplate},
 	{format: artifact.XML, weak: true, match: isXML},
-	{format: artifact.YAML, weak: true, match: isTextNamed(".yaml", ".yml")},
+	{format: artifact.YAML, weak: true, match: isYAML},
 	{format: artifact.TensorIndex, weak: true, match: isTensorIndex},
 	{format: artifact.JSON, weak: true, match: isJSON},
 	{format: artifact.Text, weak: true, match: isText},
+	{format: artifact.ExternalData, weak: true, match: isExternalData},
 }
 
 func magic(prefixes ...string) func(*probe) bool { return magicAt(0, prefixes...) }
@@ -116,7 +128,7 @@ func isBzip2(p *probe) bool {
 }
 
 func isNative(p *probe) bool {
-	if magic("\x7fELF", "\xfe\xed\xfa\xce", "\xfe\xed\xfa\xcf", "\xce\xfa\xed\xfe", "\xcf\xfa\xed\xfe", "\xca\xfe\xba\xbe", "\x00asm")(p) {
+	if magic("\x7fELF", "\xfe\xed\xfa\xce", "\xfe\xed\xfa\xcf", "\xce\xfa\xed\xfe", "\xcf\xfa\xed\xfe", "\xca\xfe\xba\xbe", "\x00asm", "dex\n03", "\x1bLua", "BC\xc0\xde")(p) {
 		return true
 	}
 	// Two letters alone begin many a text.
@@ -229,16 +241,38 @@ func isBytecode(p *probe) bool {
 }
 
 func isScript(p *probe) bool {
-	return magic("#!")(p) || isTextNamed(".sh", ".bash", ".ps1", ".bat", ".cmd")(p)
+	return magic("#!")(p) && !named(".py", ".pyw", ".pth")(p) || isTextNamed(".sh", ".bash", ".ps1", ".bat", ".cmd")(p)
+}
+
+// isTemplate knows a template of Jinja by how it begins: neither JSON nor any
+// other text begins so.
+func isTemplate(p *probe) bool {
+	body := bytes.TrimLeft(p.head, " \t\r\n")
+	return len(body) > 1 && body[0] == '{' && (body[1] == '%' || body[1] == '{' || body[1] == '#') && isText(p)
 }
 
 func isXML(p *probe) bool {
-	return isText(p) && (magic("<?xml", "<!DOCTYPE")(p) || named(".xml", ".pmml")(p))
+	if !isText(p) {
+		return false
+	}
+	body := bytes.TrimLeft(bytes.TrimPrefix(p.head, []byte("\xef\xbb\xbf")), " \t\r\n")
+	return bytes.HasPrefix(body, []byte("<?xml")) || bytes.HasPrefix(body, []byte("<!DOCTYPE")) && !bytes.HasPrefix(bytes.ToLower(body), []byte("<!doctype html")) || named(".xml", ".pmml")(p)
 }
 
+// isYAML goes by the name, and by tags of Python, which nothing else has.
+func isYAML(p *probe) bool {
+	named := isTextNamed(".yaml", ".yml")(p) || path.Base(p.name) == "MLmodel" && isText(p)
+	return named || bytes.Contains(p.head, []byte("!!python/")) && isText(p)
+}
+
+// isJSON goes by the first character; under its own name a text is JSON
+// however much white space it begins with.
 func isJSON(p *probe) bool {
 	body := bytes.TrimLeft(bytes.TrimPrefix(p.head, []byte("\xef\xbb\xbf")), " \t\r\n")
-	return len(body) > 0 && (body[0] == '{' || body[0] == '[') && isText(p) && (named(".json")(p) || body[0] == '{')
+	if len(body) == 0 {
+		return isText(p) && named(".json")(p)
+	}
+	return isText(p) && (body[0] == '{' || named(".json")(p))
 }
 
 // isText wants UTF-8 without control characters in the whole head. Text that

@@ -97,10 +97,10 @@ func (l *Ledger) sign(ctx context.Context, tx *sql.Tx, log string, tree *evidenc
 // as it is.
 func (l *Ledger) Entries(ctx context.Context, log string, from uint64) ([]evidence.Entry, error) {
 	action := "read log " + artifact.Quote(log)
-	var rows []evidence.Stored
+	var all []*section
 	var note string
 	err := l.db.readTx(ctx, action, func(tx *sql.Tx) (err error) {
-		if rows, err = storedRows(ctx, tx, log, 0); err != nil {
+		if all, err = sections(ctx, tx, log); err != nil {
 			return err
 		}
 		note, err = newestNote(ctx, tx, log)
@@ -109,25 +109,31 @@ func (l *Ledger) Entries(ctx context.Context, log string, from uint64) ([]eviden
 	if err != nil {
 		return nil, err
 	}
-	if err := l.proven(action, log, note, rows); err != nil {
+	if err := l.proven(action, log, note, all); err != nil {
 		return nil, err
 	}
-	entries := make([]evidence.Entry, 0, len(rows))
-	for _, r := range rows {
-		e, err := evidence.ParseProven(r.Raw)
-		if err != nil {
-			return nil, fault.New(fault.Incomplete, "%s: entry %d: %w", action, r.Seq, err).WithHint("%s", verifyHint)
+	var entries []evidence.Entry
+	for _, s := range all {
+		if s.failed != nil {
+			return nil, fault.New(fault.Incomplete, "%s: entry %d: %w", action, s.rows[len(s.entries)].Seq, s.failed).WithHint("%s", verifyHint)
 		}
-		if e.Seq >= from {
-			entries = append(entries, e)
+	}
+	for n, s := range all {
+		if n == 0 {
+			entries = make([]evidence.Entry, 0, len(all)*len(s.entries))
+		}
+		for _, e := range s.entries {
+			if e.Seq >= from {
+				entries = append(entries, e)
+			}
 		}
 	}
 	return entries, nil
 }
 
 // proven fails unless the rows are those that the newest note was signed over.
-func (l *Ledger) proven(action, log, note string, rows []evidence.Stored) error {
-	if note == "" && len(rows) == 0 {
+func (l *Ledger) proven(action, log, note string, all []*section) error {
+	if note == "" && len(all) == 0 {
 		return nil
 	}
 	signed, err := evidence.OpenCheckpoint(note, l.db.verifier)
@@ -138,8 +144,10 @@ func (l *Ledger) proven(action, log, note string, rows []evidence.Stored) error 
 		return alteredLog(action, "its newest checkpoint is that of another log", evidence.ErrAltered)
 	}
 	var tree evidence.Tree
-	for _, r := range rows {
-		tree.Add(evidence.LeafHash(r.Raw))
+	for _, s := range all {
+		for _, hash := range s.hashes {
+			tree.Add(hash)
+		}
 	}
 	if tree.Size() != signed.Size || tree.Root() != signed.Root {
 		return alteredLog(action, "its entries are not those that were signed", evidence.ErrAltered)
@@ -193,29 +201,6 @@ func newestNote(ctx context.Context, tx *sql.Tx, log string) (note string, err e
 		return "", nil
 	}
 	return note, err
-}
-
-// storedRows reads the rows of log from seq on. From 0 it reads all, also
-// those with numbers no entry can have.
-func storedRows(ctx context.Context, tx *sql.Tx, log string, from uint64) (found []evidence.Stored, err error) {
-	first := int64(-1 << 63)
-	if from > 0 {
-		first = int64(min(from, 1<<63-1))
-	}
-	rows, err := tx.QueryContext(ctx, `SELECT seq, entry FROM entries WHERE log = $1 AND seq >= $2 ORDER BY seq`, log, first)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var seq int64
-		var raw sql.RawBytes
-		if err := rows.Scan(&seq, &raw); err != nil {
-			return nil, err
-		}
-		found = append(found, evidence.Stored{Seq: uint64(seq), Raw: append([]byte(nil), raw...)})
-	}
-	return found, rows.Err()
 }
 
 func texts(ctx context.Context, tx *sql.Tx, query string, args ...any) (found []string, err error) {

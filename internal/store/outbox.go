@@ -10,7 +10,8 @@ import (
 	"github.com/weightwarden/weightwarden/internal/outbox"
 )
 
-// Outbox keeps undelivered messages. It implements [outbox.Store].
+// Outbox keeps undelivered messages. It implements [outbox.Store],
+// [outbox.Router] and [outbox.Desk].
 type Outbox struct{ db *DB }
 
 // Add implements [outbox.Store].
@@ -19,32 +20,43 @@ func (o *Outbox) Add(ctx context.Context, item outbox.Item) (added bool, err err
 		return false, fault.New(fault.Invalid, "queue message: it has no key")
 	}
 	err = o.db.inTx(ctx, "queue message", func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, `INSERT INTO outbox
-			(key, target, payload, created_at, next_at, attempts, last_error) VALUES ($1, $2, $3, $4, $5, $6, $7)
-			ON CONFLICT (key) DO NOTHING`, item.Key, item.Target, nonNil(item.Payload),
-			micros(item.CreatedAt), micros(item.NextAt), item.Attempts, item.LastError)
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
-		added = n == 1
+		added, err = insert(ctx, tx, item)
 		return err
 	})
 	return added && err == nil, err
 }
 
-// Due implements [outbox.Store].
-func (o *Outbox) Due(ctx context.Context, now time.Time, limit int) (items []outbox.Item, err error) {
-	err = o.db.readTx(ctx, "read queued messages", func(tx *sql.Tx) error {
-		items, err = due(ctx, tx, now, limit)
-		return err
-	})
-	return items, err
+func insert(ctx context.Context, tx *sql.Tx, item outbox.Item) (added bool, err error) {
+	result, err := tx.ExecContext(ctx, `INSERT INTO outbox
+		(key, target, payload, created_at, next_at, attempts, last_error, grp, priority) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (key) DO NOTHING`, item.Key, item.Target, nonNil(item.Payload),
+		micros(item.CreatedAt), micros(item.NextAt), item.Attempts, item.LastError, item.Group, item.Priority)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n == 1, err
 }
 
-func due(ctx context.Context, tx *sql.Tx, now time.Time, limit int) (items []outbox.Item, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT id, key, target, payload, created_at, next_at, attempts, last_error
-		FROM outbox WHERE delivered_at IS NULL AND next_at <= $1 ORDER BY created_at, id LIMIT $2`, micros(now), max(limit, 0))
+// Due implements [outbox.Store].
+func (o *Outbox) Due(ctx context.Context, now time.Time, limit int) (list []outbox.Item, err error) {
+	err = o.db.readTx(ctx, "read queued messages", func(tx *sql.Tx) error {
+		list, err = due(ctx, tx, now, limit)
+		return err
+	})
+	return list, err
+}
+
+// columns are those of an item, in the order of scanItems.
+const columns = `id, key, target, payload, created_at, next_at, attempts, last_error, grp, priority, dead_at`
+
+func due(ctx context.Context, tx *sql.Tx, now time.Time, limit int) ([]outbox.Item, error) {
+	return items(ctx, tx, `SELECT `+columns+` FROM outbox
+		WHERE delivered_at IS NULL AND dead_at IS NULL AND next_at <= $1 ORDER BY created_at, id LIMIT $2`, micros(now), max(limit, 0))
+}
+
+func items(ctx context.Context, tx *sql.Tx, query string, args ...any) (list []outbox.Item, err error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -52,13 +64,17 @@ func due(ctx context.Context, tx *sql.Tx, now time.Time, limit int) (items []out
 	for rows.Next() {
 		var i outbox.Item
 		var created, next int64
-		if err := rows.Scan(&i.ID, &i.Key, &i.Target, &i.Payload, &created, &next, &i.Attempts, &i.LastError); err != nil {
+		var dead sql.NullInt64
+		if err := rows.Scan(&i.ID, &i.Key, &i.Target, &i.Payload, &created, &next, &i.Attempts, &i.LastError, &i.Group, &i.Priority, &dead); err != nil {
 			return nil, err
 		}
 		i.CreatedAt, i.NextAt = fromMicros(created), fromMicros(next)
-		items = append(items, i)
+		if dead.Valid {
+			i.DeadAt = fromMicros(dead.Int64)
+		}
+		list = append(list, i)
 	}
-	return items, rows.Err()
+	return list, rows.Err()
 }
 
 // Delivered implements [outbox.Store].
@@ -68,9 +84,13 @@ func (o *Outbox) Delivered(ctx context.Context, id int64, at time.Time) error {
 		if err != nil || delivered {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE outbox SET delivered_at = $2, payload = x'' WHERE id = $1`, id, micros(at))
-		return err
+		return deliver(ctx, tx, id, at)
 	})
+}
+
+func deliver(ctx context.Context, tx *sql.Tx, id int64, at time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE outbox SET delivered_at = $2, payload = x'', dead_at = NULL WHERE id = $1`, id, micros(at))
+	return err
 }
 
 // Failed implements [outbox.Store].
@@ -99,7 +119,7 @@ func isDelivered(ctx context.Context, tx *sql.Tx, id int64) (delivered bool, err
 // Pending implements [outbox.Store].
 func (o *Outbox) Pending(ctx context.Context) (n int, err error) {
 	err = o.db.readTx(ctx, "count queued messages", func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT count(*) FROM outbox WHERE delivered_at IS NULL`).Scan(&n)
+		return tx.QueryRowContext(ctx, `SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND dead_at IS NULL`).Scan(&n)
 	})
 	return n, err
 }

@@ -29,6 +29,8 @@ var (
 	_ evidence.Ledger = (*Ledger)(nil)
 	_ outbox.Store    = (*Outbox)(nil)
 	_ lease.Store     = (*Leases)(nil)
+	_ outbox.Router   = (*Outbox)(nil)
+	_ outbox.Desk     = (*Outbox)(nil)
 )
 
 // Close ends the use of the database. What was reported as stored is stored

@@ -7,7 +7,6 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/lease"
-	"github.com/weightwarden/weightwarden/internal/outbox"
 	"github.com/weightwarden/weightwarden/internal/store"
 	"github.com/weightwarden/weightwarden/internal/store/storetest"
 )
@@ -53,7 +52,7 @@ func TestDocuments(t *testing.T) {
 }
 
 func TestOutbox(t *testing.T) {
-	storetest.Outbox(t, perTest(func(db *store.DB) outbox.Store { return db.Outbox() }))
+	storetest.Outbox(t, perTest(func(db *store.DB) storetest.Box { return db.Outbox() }))
 }
 
 func TestLeases(t *testing.T) {

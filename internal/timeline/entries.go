@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/action"
+	"github.com/weightwarden/weightwarden/internal/approval"
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/finding"
@@ -80,7 +81,7 @@ var tellers = map[string]func(*teller, evidence.Entry, *Event) error{
 		e.Description = fmt.Sprintf("Gate %s refused %s: %s.", quote(b.Gate), quote(b.Action), quote(b.Reason))
 	}),
 	incident.KindWaived: tell(func(_ *teller, e *Event, b incident.Waived) {
-		e.Description = fmt.Sprintf("Gate %s waived for model %s%s.", quote(b.Gate), quote(b.Model), because(b.Reason))
+		e.Description = fmt.Sprintf("Gate %s waived%s%s.", quote(b.Gate), forModel(b.Model), because(b.Reason))
 	}),
 	incident.KindTask: tell(func(_ *teller, e *Event, b incident.Task) {
 		e.Description = fmt.Sprintf("Task %s opened: %s", quote(b.ID), quote(b.Text))
@@ -101,6 +102,10 @@ var tellers = map[string]func(*teller, evidence.Entry, *Event) error{
 		}
 		e.Description = fmt.Sprintf("Hold on the evidence %s%s.", word, because(b.Reason))
 	}),
+	incident.KindStamped: tell(func(_ *teller, e *Event, b incident.Stamped) {
+		e.Description = fmt.Sprintf("The record up to here was time stamped by %s for %s: checkpoint with SHA-256 %s.",
+			quote(b.Signer), b.StampedAt.UTC().Format(time.RFC3339), b.SHA256.Hex())
+	}),
 	incident.KindScope: tell(func(_ *teller, e *Event, b incident.Scope) {
 		e.Description = fmt.Sprintf("Scope of model %s assessed: %d places looked at, %d affected, %d of them because they could not be read; first bad %s (%s).",
 			quote(b.Model), len(b.Places), b.Affected(), b.Unknown(), b.FirstBad.UTC().Format(time.RFC3339), quote(b.FirstBadSource))
@@ -114,6 +119,29 @@ var tellers = map[string]func(*teller, evidence.Entry, *Event) error{
 	}),
 	incident.KindMessageAcknowledged: tell(func(_ *teller, e *Event, b incident.MessageAcknowledged) {
 		e.Description = fmt.Sprintf("Message %s number %d acknowledged by %s%s.", quote(b.Template), b.Number, quote(b.By), because(b.Receipt))
+	}),
+	incident.KindPeople: tell(func(_ *teller, e *Event, b incident.People) {
+		e.Description = fmt.Sprintf("People put on record: %s%s.", list(names(b.Roster)), because(b.Reason))
+	}),
+	incident.KindRequested: tell(func(_ *teller, e *Event, b incident.Requested) {
+		e.Description = fmt.Sprintf("Plan %s asked for by %s: %s model %s.", short(b.Plan.Hash()), quote(b.By), quote(string(b.Plan.Action)), quote(b.Plan.Model))
+	}),
+	incident.KindApproval: tell(func(_ *teller, e *Event, b incident.SignedApproval) {
+		e.Description = fmt.Sprintf("Plan %s signed by %s as %s, until %s.", short(b.Plan), quote(b.By), quote(string(b.Role)), b.Expires.UTC().Format(time.RFC3339))
+	}),
+	incident.KindBreakGlass: tell(func(_ *teller, e *Event, b incident.BreakGlass) {
+		e.Description = fmt.Sprintf("BREAK GLASS: %s goes past gate %s to %s, %s alerted%s.", quote(b.By), list(b.Gates), quote(b.Action), list(b.Alerted), because(b.Reason))
+	}),
+	incident.KindReverted: tell(func(t *teller, e *Event, b incident.Reverted) {
+		e.Description = fmt.Sprintf("Step %s was taken back by somebody else, for the %d. time: %s", t.step(b.Plan, b.Step), b.Times, quote(b.Detail))
+	}),
+	incident.KindSettled: tell(func(_ *teller, e *Event, b incident.Settled) {
+		e.Description = fmt.Sprintf("Plan %s was looked at again for %.0f s and holds.", short(b.Plan), b.Seconds)
+	}),
+	incident.KindClock: tell(clocked),
+	incident.KindAutomatic: tell(func(_ *teller, e *Event, b incident.Automatic) {
+		e.Description = fmt.Sprintf("Model %s is contained without a person, by policy %s until %s, plan %s%s.",
+			quote(b.Model), quote(b.Policy), b.Expires.UTC().Format(time.RFC3339), short(b.Plan), because(b.Because))
 	}),
 	incident.KindClosed: tell(func(_ *teller, e *Event, b incident.Closed) {
 		e.Description = fmt.Sprintf("Incident closed%s.", because(b.Resolution))
@@ -176,10 +204,39 @@ func planned(t *teller, e *Event, b action.Plan) {
 		short(b.Hash()), quote(string(b.Action)), quote(b.Model), quote(b.Target), len(b.Steps))
 }
 
+func forModel(id string) string {
+	if id == "" {
+		return ""
+	}
+	return " for model " + quote(id)
+}
+
+func names(r approval.Roster) (out []string) {
+	for _, p := range r.People {
+		out = append(out, p.Name)
+	}
+	return out
+}
+
+func clocked(_ *teller, e *Event, b incident.ClockCheck) {
+	if b.Jump == 0 {
+		e.Description = fmt.Sprintf("The clock: %s.", quote(b.Offset))
+		return
+	}
+	e.Description = fmt.Sprintf("The clock was set by %.1f s since %s.", b.Jump, quote(b.Since))
+}
+
 func approved(_ *teller, e *Event, b incident.Approved) {
 	self := ""
-	if b.Self {
+	switch {
+	case b.BreakGlass:
+		self = ", past the gates"
+	case b.Policy != "":
+		self = ", by policy " + quote(b.Policy)
+	case b.Self:
 		self = ", who also asked for it"
+	case len(b.Rests) > 0:
+		self = fmt.Sprintf(", by %d signed approvals", len(b.Rests))
 	}
 	e.Description = fmt.Sprintf("Plan %s approved by %s%s.", short(b.Plan), quote(b.By), self)
 }

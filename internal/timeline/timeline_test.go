@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/weightwarden/weightwarden/internal/action"
+	"github.com/weightwarden/weightwarden/internal/approval"
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/finding"
@@ -58,6 +59,19 @@ func everyKind() []evidence.Draft {
 		{incident.KindMessageSent, incident.MessageSent{MessageRef: ref, Recipients: []string{"security", "x\ny"}, Channel: "phone", Receipt: "ticket 7."}},
 		{incident.KindMessageSent, incident.MessageSent{MessageRef: ref}},
 		{incident.KindMessageAcknowledged, incident.MessageAcknowledged{MessageRef: ref, By: "security"}},
+		{incident.KindPeople, incident.People{Roster: approval.Roster{People: []approval.Person{{Name: "Ana"}, {Name: "Bo\n"}}}, Reason: "configured"}},
+		{incident.KindRequested, incident.Requested{Plan: plan, By: "Ana"}},
+		{incident.KindApproval, incident.SignedApproval{Plan: plan.Hash(), Action: "isolate", By: "Bo", Role: approval.Approver, Expires: start}},
+		{incident.KindApproved, incident.Approved{Plan: plan.Hash(), By: "Ana", Rests: []uint64{3}}},
+		{incident.KindApproved, incident.Approved{Plan: plan.Hash(), By: "Ana", BreakGlass: true}},
+		{incident.KindApproved, incident.Approved{Plan: plan.Hash(), By: "watch", Policy: "nights"}},
+		{incident.KindBreakGlass, incident.BreakGlass{Plan: plan.Hash(), Action: "isolate", By: "Ana", Reason: "Bo sleeps", Gates: []string{"G6"}, Alerted: []string{"Bo"}}},
+		{incident.KindReverted, incident.Reverted{Plan: plan.Hash(), Step: "exchange", Times: 2, Observation: action.Observation{Outcome: action.NotDone, Detail: "as before"}}},
+		{incident.KindSettled, incident.Settled{Plan: plan.Hash(), Seconds: 10}},
+		{incident.KindClock, incident.ClockCheck{Offset: "not known"}},
+		{incident.KindClock, incident.ClockCheck{Jump: -90, Since: "entry 4"}},
+		{incident.KindAutomatic, incident.Automatic{Policy: "nights", Model: "m", Plan: plan.Hash(), Expires: start, Because: "file w differs"}},
+		{incident.KindWaived, incident.Waived{Gate: "G12", Reason: "nobody to tell"}},
 		{incident.KindClosed, incident.Closed{Resolution: "restored"}},
 		{"future_kind", map[string]string{"a": "b"}},
 		{incident.KindNote, "not an object"},

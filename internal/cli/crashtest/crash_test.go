@@ -212,9 +212,13 @@ type process struct {
 // start begins a command and returns when the child is about to call it.
 func (s *site) start(t *testing.T, what string, point int) process {
 	t.Helper()
+	return s.startWith(t, point, s.containment(what)...)
+}
+
+func (s *site) startWith(t *testing.T, point int, args ...string) process {
+	t.Helper()
 	c := process{exec.Command(os.Args[0]), &bytes.Buffer{}}
-	c.Env = append(os.Environ(), childDir+"="+s.dir, childPoint+"="+strconv.Itoa(point),
-		childArgs+"="+strings.Join(s.containment(what), "\n"))
+	c.Env = append(os.Environ(), childDir+"="+s.dir, childPoint+"="+strconv.Itoa(point), childArgs+"="+strings.Join(args, "\n"))
 	c.Stderr = c.stderr
 	out, err := c.StdoutPipe()
 	if err != nil {
@@ -284,10 +288,64 @@ func TestTwoAtOnce(t *testing.T) {
 	}
 }
 
+// TestTwoWait lets two processes isolate the same model at once that wait for
+// each other: none is refused because of the other, but for what it has done
+// already.
+func TestTwoWait(t *testing.T) {
+	s := newSite(t)
+	for n := range 3 {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			s := s.clone(t)
+			args := append(s.containment("isolate"), "--wait", "1m")
+			for _, c := range []process{s.startWith(t, 0, args...), s.startWith(t, 0, args...)} {
+				if _, code := c.wait(t); code != 0 && !strings.Contains(c.stderr.String(), "it was isolated before") {
+					t.Errorf("exit code %d: %s", code, c.stderr)
+				}
+			}
+			if n := s.executed(t, "exchange"); n != 1 {
+				t.Errorf("the model was exchanged %d times", n)
+			}
+			s.finish(t, "isolate")
+		})
+	}
+}
+
+// TestTwoIncidents lets two processes act on the same model for two incidents:
+// they exclude each other by what they act on.
+func TestTwoIncidents(t *testing.T) {
+	s := newSite(t)
+	other := value(t, s.must(t, 0, "incident", "open", "--model", "m", "--summary", "again"), "incident_id")
+	s.must(t, 0, "incident", "assess", other)
+	for n := range 3 {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			s := s.clone(t)
+			second := *s
+			second.incident = other
+			good := 0
+			for _, c := range []process{s.start(t, "isolate", 0), second.start(t, "isolate", 0)} {
+				if _, code := c.wait(t); code == 0 {
+					good++
+				}
+			}
+			if n := s.executed(t, "exchange") + s.executedIn(t, other, "exchange"); n != 1 || good == 0 {
+				t.Errorf("the model was exchanged %d times, %d went well", n, good)
+			}
+			if files := tree(t, s.path("models", "m")); len(files) != 1 {
+				t.Errorf("the model is served: %d files", len(files))
+			}
+		})
+	}
+}
+
 // executed counts how often a step was begun.
 func (s *site) executed(t *testing.T, step string) (n int) {
 	t.Helper()
-	for _, row := range s.record(t)[s.incident] {
+	return s.executedIn(t, s.incident, step)
+}
+
+func (s *site) executedIn(t *testing.T, log, step string) (n int) {
+	t.Helper()
+	for _, row := range s.rows(t, log) {
 		e, err := evidence.ParseEntry(row.Raw)
 		if err != nil {
 			t.Fatal(err)

@@ -178,6 +178,16 @@ func copyTree(t *testing.T, to, from string) {
 // nothing is wrong with them.
 func (s *site) record(t *testing.T) map[string][]evidence.Stored {
 	t.Helper()
+	return s.read(t, s.incident, trust.Log)
+}
+
+func (s *site) rows(t *testing.T, log string) []evidence.Stored {
+	t.Helper()
+	return s.read(t, log)[log]
+}
+
+func (s *site) read(t *testing.T, logs ...string) map[string][]evidence.Stored {
+	t.Helper()
 	key, err := signer.StateKey(s.path("state"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +198,7 @@ func (s *site) record(t *testing.T) map[string][]evidence.Stored {
 	}
 	defer db.Close()
 	rows := map[string][]evidence.Stored{}
-	for _, log := range []string{s.incident, trust.Log} {
+	for _, log := range logs {
 		state, err := db.Ledger().State(t.Context(), log)
 		if err != nil {
 			t.Fatal(err)

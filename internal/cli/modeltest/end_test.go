@@ -184,6 +184,9 @@ func (s *story) recovers() error {
 	if _, err := s.run(move{Do: "bad at", Arg: begin.Format("2006-01-02T15:04:05Z"), Case: n}); err != nil {
 		return err
 	}
+	if _, err := s.run(move{Do: "resume", Case: n}); err != nil {
+		return err
+	}
 	if err := s.preserves(n, c); err != nil {
 		return err
 	}

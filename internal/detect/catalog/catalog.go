@@ -5,15 +5,28 @@ package catalog
 
 import (
 	"github.com/weightwarden/weightwarden/internal/detect"
+	"github.com/weightwarden/weightwarden/internal/detect/code"
 	"github.com/weightwarden/weightwarden/internal/detect/compressed"
 	"github.com/weightwarden/weightwarden/internal/detect/gguf"
+	"github.com/weightwarden/weightwarden/internal/detect/hdf5"
+	"github.com/weightwarden/weightwarden/internal/detect/keras"
+	"github.com/weightwarden/weightwarden/internal/detect/native"
 	"github.com/weightwarden/weightwarden/internal/detect/numpy"
+	"github.com/weightwarden/weightwarden/internal/detect/onnx"
 	"github.com/weightwarden/weightwarden/internal/detect/pickle"
+	"github.com/weightwarden/weightwarden/internal/detect/rdata"
+	"github.com/weightwarden/weightwarden/internal/detect/repository"
 	"github.com/weightwarden/weightwarden/internal/detect/safetensors"
 	"github.com/weightwarden/weightwarden/internal/detect/sevenzip"
+	"github.com/weightwarden/weightwarden/internal/detect/skops"
 	"github.com/weightwarden/weightwarden/internal/detect/tar"
+	"github.com/weightwarden/weightwarden/internal/detect/template"
+	"github.com/weightwarden/weightwarden/internal/detect/tensorflow"
+	"github.com/weightwarden/weightwarden/internal/detect/tensorrt"
 	"github.com/weightwarden/weightwarden/internal/detect/text"
 	"github.com/weightwarden/weightwarden/internal/detect/torch"
+	"github.com/weightwarden/weightwarden/internal/detect/xgboost"
+	"github.com/weightwarden/weightwarden/internal/detect/xml"
 	"github.com/weightwarden/weightwarden/internal/detect/zip"
 )
 
@@ -25,10 +38,23 @@ func All() []detect.Detector {
 		tar.New(),
 		compressed.New(),
 		sevenzip.New(),
+		rdata.New(),
+		xgboost.New(),
 		numpy.New(),
 		torch.New(),
+		code.New(),
+		hdf5.New(),
+		keras.New(),
+		native.New(),
+		repository.New(),
+		skops.New(),
+		template.New(),
+		xml.New(),
 		safetensors.New(),
 		gguf.New(),
+		onnx.New(),
+		tensorflow.New(),
+		tensorrt.New(),
 		text.New(),
 	}
 }

@@ -127,11 +127,11 @@ func value(ctx context.Context, in detect.Input, out detect.Sink, v format.Value
 			}
 		}
 	case strings.HasSuffix(v.Key, "url") && v.Type == format.String && v.Strings[0].Length > 0:
-		head := make([]byte, min(8, v.Strings[0].Length))
-		if _, err := in.Data.ReadAt(head, v.Strings[0].Offset); err != nil && !errors.Is(err, io.EOF) {
+		head := make([]byte, min(64, v.Strings[0].Length))
+		if n, err := in.Data.ReadAt(head, v.Strings[0].Offset); n < len(head) {
 			return fmt.Errorf("read address: %w", err)
 		}
-		if scheme := strings.ToLower(string(head)); !strings.HasPrefix(scheme, "https://") && !strings.HasPrefix(scheme, "http://") {
+		if scheme, _, ok := strings.Cut(strings.ToLower(string(head)), ":"); ok && scheme != "https" && scheme != "http" && strings.Trim(scheme, "abcdefghijklmnopqrstuvwxyz0123456789+-.") == "" {
 			out.Hit(detect.Hit{Rule: ruleForm, Offset: v.Strings[0].Offset, Name: v.Key, Evidence: head, Summary: fmt.Sprintf("the value of %.80q is no address of the web", v.Key)})
 		}
 	}

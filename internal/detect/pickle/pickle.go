@@ -14,6 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path"
+	"slices"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/detect"
@@ -73,8 +75,8 @@ func (j *examiner) one(at int64, n int) (end int64, more bool, err error) {
 	if err != nil {
 		return at, false, err
 	}
-	if n == 0 && r.Stopped && s.plain && safeOps(&r) {
-		j.fact("its first pickle would load with weights_only")
+	if n == 0 && r.Stopped {
+		j.restricted(s.plain && safeOps(&r))
 	}
 	switch {
 	case r.Stopped:
@@ -89,6 +91,18 @@ func (j *examiner) one(at int64, n int) (end int64, more bool, err error) {
 		j.hit(h)
 	}
 	return r.End, false, nil
+}
+
+// restricted remarks whether torch's restricted unpickler takes the first
+// pickle. Where it does not, a loader that reads the file all the same has
+// fallen back to the full one.
+func (j *examiner) restricted(takes bool) {
+	switch {
+	case takes:
+		j.fact("its first pickle would load with weights_only")
+	case slices.Contains([]string{".pt", ".pth", ".ckpt", ".bin"}, path.Ext(j.in.Name)), path.Base(j.in.Name) == "data.pkl":
+		j.fact("weights_only refuses it: a loader that reads it all the same has fallen back to the full unpickler")
+	}
 }
 
 // follows reports whether another pickle begins at at: one that gets to its

@@ -42,10 +42,10 @@ func rules() []detect.Rule {
 	return []detect.Rule{
 		rule(ruleDangerous, "pickle uses a dangerous name", finding.Critical, mal, unsafe,
 			"Loading imports a name that runs code, starts processes, reads or writes files, opens connections, loads native code or loads another pickle. Names are taken from the machine's real stack and memo, after escapes were decoded and Python 2 names were mapped.", stop,
-			"What the list does not name is [WW-PICKLE-002](WW-PICKLE-002.md): the list only says how bad a name is that is not allowed.", 1, 2, 3, 4, 5, 6, 7, 9, 10, 12, 13, 14, 16, 17, 19, 20, 21, 22, 27, 28, 30, 34, 37),
+			"What the list does not name is [WW-PICKLE-002](WW-PICKLE-002.md): the list only says how bad a name is that is not allowed.", 1, 2, 3, 4, 5, 6, 7, 9, 10, 12, 13, 14, 16, 17, 19, 20, 21, 22, 26, 27, 28, 30, 34, 36, 37, 42, 82, 90),
 		rule(ruleUnknown, "pickle uses an unknown name", finding.High, sus, unsafe,
-			"Loading imports a name that is not on the list of names known to only hold data. The import alone runs the module's code.", review,
-			"Names that are allowed and can be abused in a way nobody has thought of.", 31, 32),
+			"Loading imports a name that is not on the list of names known to only hold data. The import alone runs the module's code. Torch's restricted unpickler refuses such a name; loaders that then fall back to the full one do not. What the model is called, and how popular it is, never excuses a name.", review,
+			"Names that are allowed and can be abused in a way nobody has thought of.", 31, 32, 57, 90),
 		rule(ruleWalk, "pickle walks attributes", finding.Critical, mal, unsafe,
 			"The name is a path of attributes, or a dunder attribute: `random` with `_os.system`, `object` with `__getattribute__`. Picklers write such names for nested classes only, and no known model library has those.", stop,
 			"Nothing known.", 11, 15),

@@ -66,7 +66,7 @@ func hits(out detect.Sink, troubles []format.Trouble) {
 }
 
 // code finds calls and imports that no description of a model has.
-var code = regexp.MustCompile(`__import__|__builtins__|__subclasses__|__globals__|\b(?:eval|exec|compile|getattr)\s*\(|\bos\.(?:system|popen|exec[lv]p?e?)\b|\bsubprocess\.|\bimport\s+(?:os|sys|subprocess|socket|ctypes|pickle|marshal)\b|\b(?:pickle|marshal)\.loads?\b|<script\b|\b(?:curl|wget)\s+-?\S*\s*https?://\S+\s*\|\s*(?:ba)?sh\b|/bin/(?:ba)?sh\b`)
+var code = regexp.MustCompile(`__import__|__builtins__|__subclasses__|__globals__|\b(?:eval|exec)\s*\(|\bos\.(?:system|popen|exec[lv]p?e?)\b|\bsubprocess\.|\bimport\s+(?:os|sys|subprocess|socket|ctypes|pickle|marshal)\b|\b(?:pickle|marshal)\.loads?\b|<script\b|\b(?:curl|wget)\s+-?\S*\s*https?://\S+\s*\|\s*(?:ba)?sh\b|/bin/(?:ba)?sh\b`)
 
 // inside has looked at what stands where no tensor is, and in a deep scan at
 // the tensors.

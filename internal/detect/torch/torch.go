@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -249,8 +250,51 @@ func (x *examiner) compare() error {
 	return nil
 }
 
-// effects are operators of TorchScript that reach files or native code.
-var effects = []string{"aten::save", "aten::from_file", "aten::load", "prim::PythonOp", "ops.aten.from_file", "torch.from_file", "torch.save", "torch.load", "torch.classes."}
+// effects are calls of TorchScript that reach files or native code, beside
+// operators.
+var effects = []string{"aten::save", "aten::from_file", "prim::PythonOp", "torch.from_file", "torch.save", "torch.load", "torch.classes."}
+
+// operator finds ops.NAMESPACE.NAME, the way code in an archive spells
+// operators that are not of the module torch.
+var operator = regexp.MustCompile(`\bops\.([A-Za-z_]\w*)\.([A-Za-z_]\w*)`)
+
+// namespaces are those of operators that come with torch and its siblings.
+var namespaces = []string{
+	"aten", "prim", "quantized", "_quantized", "quantized_decomposed", "sparse", "mkldnn", "mkldnn_prepacked", "prepacked", "xnnpack",
+	"static_runtime", "profiler", "inductor", "torchvision", "torchaudio", "c10d", "c10d_functional", "_c10d_functional", "higher_order",
+}
+
+// reaching are operators of known namespaces that reach files or Python.
+var reaching = []string{"aten.save", "aten.from_file", "aten.load", "prim.PythonOp"}
+
+// operators reports what a program uses that has effects, or needs a library.
+func (x *examiner) operators(name string, text []byte) {
+	told := map[string]bool{}
+	tell := func(op string, at int, how string) {
+		if told[op] {
+			return
+		}
+		told[op] = true
+		x.out.Hit(detect.Hit{
+			Rule: ruleOperate, Offset: -1, Name: op, Node: name, Evidence: text[at:min(at+64, len(text))],
+			Summary: fmt.Sprintf("the program in %.80q uses %.80s%s", name, op, how),
+		})
+	}
+	for _, op := range effects {
+		if at := bytes.Index(text, []byte(op)); at >= 0 {
+			tell(op, at, "")
+		}
+	}
+	for _, m := range operator.FindAllSubmatchIndex(text, -1) {
+		space, op := string(text[m[2]:m[3]]), string(text[m[2]:m[5]])
+		switch {
+		case slices.Contains(reaching, op):
+			tell("ops."+op, m[0], "")
+		case !slices.Contains(namespaces, space):
+			tell("ops."+space, m[0], ", operators that a native library brings")
+		}
+	}
+}
 
 // maxCode is how much of a file of code is looked at.
 const maxCode = 8 << 20
@@ -259,7 +303,7 @@ const maxCode = 8 << 20
 func (x *examiner) code(e *zip.Entry) error {
 	name := e.Central.Name
 	lower := strings.ToLower(name)
-	if slices.ContainsFunc([]string{".so", ".dll", ".dylib", ".cubin", ".o", ".hsaco"}, func(s string) bool { return strings.HasSuffix(lower, s) }) {
+	if slices.ContainsFunc([]string{".so", ".dll", ".dylib", ".pyd", ".cubin", ".fatbin", ".ptx", ".o", ".a", ".hsaco", ".spv"}, func(s string) bool { return strings.HasSuffix(lower, s) }) {
 		x.hit(ruleNative, e, "the member %.80q is native code", name)
 	}
 	if !x.layout.Code(name) {
@@ -273,14 +317,7 @@ func (x *examiner) code(e *zip.Entry) error {
 	if err != nil {
 		return err
 	}
-	for _, op := range effects {
-		if at := bytes.Index(text, []byte(op)); at >= 0 {
-			x.out.Hit(detect.Hit{
-				Rule: ruleOperate, Offset: -1, Name: op, Node: name, Evidence: text[at:min(at+64, len(text))],
-				Summary: fmt.Sprintf("the program in %.80q uses %s", name, op),
-			})
-		}
-	}
+	x.operators(name, text)
 	if strings.HasSuffix(name, "__torch__.py") || len(text) > 0 && !x.viewed {
 		x.out.Fact("is a TorchScript archive: torch up to 2.5.1 runs its program also with weights_only")
 	}

@@ -32,6 +32,9 @@ type Layout struct {
 	Root string
 	// Script says that it is a TorchScript archive: it has code.
 	Script bool
+	// Exported says that it is an archive of torch.export or AOTInductor (pt2),
+	// which has its weights elsewhere and no pickle of its own.
+	Exported bool
 }
 
 // LayoutOf reads the layout from the names of an archive's members, in the
@@ -44,6 +47,12 @@ func LayoutOf(names []string) (l Layout, ok bool) {
 		}
 	}
 	for _, n := range names {
+		if base, found := strings.CutSuffix(n, "archive_format"); found && !ok && strings.Count(base, "/") <= 1 && (base == "" || strings.HasSuffix(base, "/")) {
+			l.Root, l.Exported = base, true
+		}
+	}
+	ok = ok || l.Exported
+	for _, n := range names {
 		l.Script = l.Script || ok && n == l.Root+"constants.pkl"
 	}
 	return l, ok
@@ -54,6 +63,11 @@ func (l Layout) Storage(name string) (key string, ok bool) {
 	for _, folder := range []string{"data/", "constants/"} {
 		if key, found := strings.CutPrefix(name, l.Root+folder); found && digits(key) {
 			return strings.TrimSuffix(folder, "data/") + key, true
+		}
+	}
+	for _, folder := range []string{"data/weights/weight_", "data/constants/tensor_"} {
+		if key, found := strings.CutPrefix(name, l.Root+folder); found && l.Exported && digits(key) {
+			return folder + key, true
 		}
 	}
 	return "", false

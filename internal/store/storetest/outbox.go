@@ -14,9 +14,16 @@ import (
 	"github.com/weightwarden/weightwarden/internal/outbox"
 )
 
+// Box is all that an outbox can do.
+type Box interface {
+	outbox.Store
+	outbox.Router
+	outbox.Desk
+}
+
 // Outbox tests what open returns, which is as in [Ledger].
-func Outbox(t *testing.T, open func(*testing.T) outbox.Store) {
-	for name, test := range map[string]func(*testing.T, func(*testing.T) outbox.Store){
+func Outbox(t *testing.T, open func(*testing.T) Box) {
+	for name, test := range map[string]func(*testing.T, func(*testing.T) Box){
 		"round_trip":                  outboxRoundTrip,
 		"same_key_is_not_added_twice": sameKey,
 		"oldest_first_and_limited":    oldestFirst,
@@ -25,6 +32,12 @@ func Outbox(t *testing.T, open func(*testing.T) outbox.Store) {
 		"unknown_and_delivered":       unknownItems,
 		"added_by_many_once":          addedOnce,
 		"cancelled":                   outboxCancelled,
+		"groups_in_order":             groupsInOrder,
+		"targets_apart":               targetsApart,
+		"split_is_whole":              splitIsWhole,
+		"given_up":                    givenUp,
+		"room_for_the_important":      roomForTheImportant,
+		"at_the_desk":                 atTheDesk,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
@@ -75,7 +88,7 @@ func wantPending(t *testing.T, o outbox.Store, want int) {
 	}
 }
 
-func outboxRoundTrip(t *testing.T, open func(*testing.T) outbox.Store) {
+func outboxRoundTrip(t *testing.T, open func(*testing.T) Box) {
 	o := open(t)
 	want := item("a", 1)
 	want.Payload = []byte("\x00\xff'")
@@ -92,7 +105,7 @@ func outboxRoundTrip(t *testing.T, open func(*testing.T) outbox.Store) {
 	wantPending(t, o, 1)
 }
 
-func sameKey(t *testing.T, open func(*testing.T) outbox.Store) {
+func sameKey(t *testing.T, open func(*testing.T) Box) {
 	o := open(t)
 	add(t, o, item("a", 1))
 	again := func() {
@@ -113,7 +126,7 @@ func sameKey(t *testing.T, open func(*testing.T) outbox.Store) {
 	wantKind(t, err, fault.Invalid)
 }
 
-func oldestFirst(t *testing.T, open func(*testing.T) outbox.Store) {
+func oldestFirst(t *testing.T, open func(*testing.T) Box) {
 	o := open(t)
 	add(t, o, item("c", 3), item("a", 1), item("b", 2), item("b2", 2))
 	wantKeys(t, dueAt(t, o, 3, 10), "a", "b", "b2", "c")
@@ -121,7 +134,7 @@ func oldestFirst(t *testing.T, open func(*testing.T) outbox.Store) {
 	wantKeys(t, dueAt(t, o, 3, 0))
 }
 
-func notBeforeItsTime(t *testing.T, open func(*testing.T) outbox.Store) {
+func notBeforeItsTime(t *testing.T, open func(*testing.T) Box) {
 	o := open(t)
 	add(t, o, item("a", 5), item("b", 7))
 	wantKeys(t, dueAt(t, o, 4, 10))
@@ -129,7 +142,7 @@ func notBeforeItsTime(t *testing.T, open func(*testing.T) outbox.Store) {
 	wantKeys(t, dueAt(t, o, 7, 10), "a", "b")
 }
 
-func failedAgain(t *testing.T, open func(*testing.T) outbox.Store) {
+func failedAgain(t *testing.T, open func(*testing.T) Box) {
 	o := open(t)
 	add(t, o, item("a", 1))
 	id := dueAt(t, o, 1, 1)[0].ID
@@ -144,7 +157,7 @@ func failedAgain(t *testing.T, open func(*testing.T) outbox.Store) {
 	wantPending(t, o, 1)
 }
 
-func unknownItems(t *testing.T, open func(*testing.T) outbox.Store) {
+func unknownItems(t *testing.T, open func(*testing.T) Box) {
 	o := open(t)
 	wantKind(t, o.Delivered(t.Context(), 7, second(1)), fault.NotFound)
 	wantKind(t, o.Failed(t.Context(), 7, second(1), "x"), fault.NotFound)
@@ -158,8 +171,8 @@ func unknownItems(t *testing.T, open func(*testing.T) outbox.Store) {
 	wantKind(t, o.Failed(t.Context(), id, second(3), "x"), fault.Conflict)
 }
 
-func addedOnce(t *testing.T, open func(*testing.T) outbox.Store) {
-	handles := []outbox.Store{open(t), open(t)}
+func addedOnce(t *testing.T, open func(*testing.T) Box) {
+	handles := []Box{open(t), open(t)}
 	var added atomic.Int32
 	var wg sync.WaitGroup
 	for i := range 8 {
@@ -180,7 +193,7 @@ func addedOnce(t *testing.T, open func(*testing.T) outbox.Store) {
 	wantPending(t, handles[0], 1)
 }
 
-func outboxCancelled(t *testing.T, open func(*testing.T) outbox.Store) {
+func outboxCancelled(t *testing.T, open func(*testing.T) Box) {
 	o := open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
