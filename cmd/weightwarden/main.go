@@ -34,6 +34,8 @@ func main() {
 		Root:         os.Geteuid() == 0,
 		Version:      version,
 		TempDir:      os.TempDir(),
+		LeaseBreaks:  leaseBreaks(),
+		Reloads:      reloads,
 	}
 	os.Exit(cli.Main(ctx, env, os.Args[1:]))
 }
@@ -48,4 +50,11 @@ func actor() string {
 		host = h
 	}
 	return name + "@" + host
+}
+
+// reloads subscribes to SIGHUP; without it the signal ends the program.
+func reloads() <-chan os.Signal {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	return c
 }

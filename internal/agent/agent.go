@@ -1,18 +1,17 @@
-// Package agent watches: it runs a cycle at once and then at an interval, puts
-// what is new into the outbox and delivers the outbox until it is empty. It
-// decides nothing about incidents.
+// Package agent watches: it runs a cycle at once and then at an interval, looks
+// between cycles at what somebody touched, puts what changed into the outbox
+// and delivers the outbox until it is empty. What it came to is recorded. It
+// decides nothing about incidents: policy is its caller's.
 package agent
 
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/check"
 	"github.com/weightwarden/weightwarden/internal/finding"
-	"github.com/weightwarden/weightwarden/internal/indicator"
 )
 
 // Checker runs one cycle.
@@ -41,8 +40,36 @@ type Agent struct {
 	// MinSeverity is the severity from which an indicator is worth an alert.
 	MinSeverity finding.Severity
 	Log         *slog.Logger
-	// Report, where set, is told the outcome of every cycle.
+	// Report, where set, is told the outcome of every cycle, and of every look
+	// between cycles that found something. Calls do not overlap.
 	Report func(*check.Report)
+	// Respond, where set, is told what was found, after it was recorded and its
+	// alerts are kept. It does not wait for what it begins.
+	Respond func(*check.Report)
+	// Changed, where set, is told what a look changed about what is known, before
+	// any of it is delivered. Calls do not overlap.
+	Changed func(Change)
+	// Eyes, where set, look between cycles.
+	Eyes *Eyes
+	// Record, where set, keeps every verdict.
+	Record *Record
+	// Pulse, where set, is the sign of life.
+	Pulse *Pulse
+	// Declare, where set, is told of indicators that no incident knows of.
+	Declare Declarer
+
+	mu     sync.Mutex // of all that follows
+	memory *memory    // nil before it was read
+	looks  map[string]uint64
+	state  progress
+}
+
+// progress is what the agent has done so far.
+type progress struct {
+	cycles    uint64
+	lastCycle time.Time
+	took      time.Duration
+	models    map[string]ModelState
 }
 
 // Run watches until ctx ends, which is no error.
@@ -52,6 +79,13 @@ func (a *Agent) Run(ctx context.Context) error {
 		parts.Go(func() { a.Delivery.Run(ctx) })
 	}
 	defer parts.Wait()
+	if a.Eyes != nil {
+		parts.Go(func() { a.watch(ctx) })
+		parts.Go(func() { a.patrol(ctx) })
+	}
+	if a.Pulse != nil {
+		parts.Go(func() { a.beat(ctx) })
+	}
 	tick := time.NewTicker(a.Interval)
 	defer tick.Stop()
 	for {
@@ -62,73 +96,4 @@ func (a *Agent) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// cycle runs one check and alerts about what is new. A cycle that could not
-// be run is itself an indicator: silence must mean that all is well.
-func (a *Agent) cycle(ctx context.Context) {
-	report, err := a.Checker.Run(ctx, nil)
-	if ctx.Err() != nil {
-		return
-	}
-	if err != nil {
-		now := time.Now()
-		report = &check.Report{CheckTime: now, TotalIndicators: 1, Models: []check.Model{}, Indicators: []indicator.Indicator{
-			indicator.New(indicator.CheckFailed, source, now, "the check could not be carried out: "+err.Error(), nil),
-		}}
-	}
-	a.Log.Info("cycle done", "indicators", len(report.Indicators), "critical", report.Critical)
-	if a.Report != nil {
-		a.Report(report)
-	}
-	if err := a.alert(ctx, report); err != nil && ctx.Err() == nil {
-		a.Log.Error("alert not kept", "error", err)
-	}
-}
-
-// source is that of the agent's own indicators.
-const source = "watch"
-
-// alert puts one alert per source into the outbox for what was not there in
-// the cycle before. An indicator that went away and came back is new; one that
-// could not be looked for has not gone away.
-//
-// The alerts are remembered together with what they are about before they go
-// into the outbox, which takes each only once: a crash between the two neither
-// loses nor repeats one.
-func (a *Agent) alert(ctx context.Context, report *check.Report) error {
-	before, err := a.recall(ctx)
-	if err != nil {
-		return err
-	}
-	if err := a.enqueue(ctx, before.Pending); err != nil {
-		return err
-	}
-	now, fresh := before.update(report)
-	worth := slices.DeleteFunc(fresh, func(i indicator.Indicator) bool { return i.Severity < a.MinSeverity })
-	for _, i := range worth {
-		a.Log.Warn("new indicator", "type", string(i.Type), "severity", i.Severity.String(), "source", i.Source, "description", i.Description)
-	}
-	if now.Pending, err = a.compose(changeOf(report, worth)); err != nil {
-		return err
-	}
-	if err := a.remember(ctx, before, now, report.CheckTime); err != nil {
-		return err
-	}
-	return a.enqueue(ctx, now.Pending)
-}
-
-// compose writes the alerts about a change; none where nobody is told.
-func (a *Agent) compose(c Change) ([]pending, error) {
-	if a.Delivery == nil || !a.Delivery.Tells() {
-		return nil, nil
-	}
-	return compose(c, a.Host)
-}
-
-func (a *Agent) enqueue(ctx context.Context, list []pending) error {
-	if a.Delivery == nil || len(list) == 0 {
-		return nil
-	}
-	return a.Delivery.add(ctx, list)
 }

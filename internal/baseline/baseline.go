@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
@@ -56,6 +57,45 @@ type Documents interface {
 type Store struct {
 	Documents Documents
 	Ledger    evidence.Ledger
+	// Decoded, where set, spares a process that stays to decode the same
+	// document again and again. What is stored is read and verified each time.
+	Decoded *Decoded
+}
+
+// Decoded holds the last manifest of each model, with the digest of the document
+// that it was in. The zero value is ready. Manifests are never written to.
+type Decoded struct {
+	mu     sync.Mutex
+	models map[string]decoded
+}
+
+type decoded struct {
+	document artifact.Digest
+	manifest *manifest.Manifest
+}
+
+func (d *Decoded) get(model string, document artifact.Digest) *manifest.Manifest {
+	if d == nil {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if have := d.models[model]; have.document == document {
+		return have.manifest
+	}
+	return nil
+}
+
+func (d *Decoded) put(model string, document artifact.Digest, m *manifest.Manifest) {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.models == nil {
+		d.models = map[string]decoded{}
+	}
+	d.models[model] = decoded{document, m}
 }
 
 // kind is the kind of the stored documents.
@@ -117,12 +157,15 @@ func (s Store) open(ctx context.Context, set trust.At[trust.BaselineSet]) (*Base
 	case artifact.SHA256Of(raw) != body.Document:
 		return nil, altered(body.Model, errors.New("its digest differs"))
 	}
-	m, err := decode(raw)
-	if err == nil && m.Root() != body.Root {
-		err = errors.New("its root digest differs")
-	}
-	if err != nil {
-		return nil, altered(body.Model, err)
+	m := s.Decoded.get(body.Model, body.Document)
+	if m == nil {
+		if m, err = decode(raw); err == nil && m.Root() != body.Root {
+			err = errors.New("its root digest differs")
+		}
+		if err != nil {
+			return nil, altered(body.Model, err)
+		}
+		s.Decoded.put(body.Model, body.Document, m)
 	}
 	return &Baseline{
 		Model: body.Model, Path: body.Path, Established: set.Time, Voucher: body.Voucher, Who: body.Who,

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -50,6 +51,9 @@ type Checker struct {
 	Actor    string
 	Now      func() time.Time
 	Progress func(model string, p manifest.Progress)
+
+	// settled is that of [manifest.Options].
+	settled func(artifact.File, fs.FileInfo)
 }
 
 // Report is the outcome of a cycle. The field names are the guide's.
@@ -95,6 +99,9 @@ type Model struct {
 	Baseline *BaselineInfo `json:"baseline"`
 	// Layout is nil when the model could not be looked at.
 	Layout *layout.Report `json:"layout"`
+	// Look counts the looks at a model of one [Live]: of two reports that
+	// cross, the one with the higher number is the later.
+	Look uint64 `json:"-"`
 }
 
 // BaselineInfo is what the model was compared with.
@@ -197,7 +204,7 @@ func (r *Report) Outcome(failOn finding.Severity) (found, untrusted, incomplete 
 
 // model checks one model. Its trouble is in the indicators. Without a record to
 // rely on no baseline is taken, and nothing is called clean.
-func (c *Checker) model(ctx context.Context, state *trust.State, t Target, g glance) (Model, []indicator.Indicator, *manifest.Manifest) {
+func (c *Checker) model(ctx context.Context, state *trust.State, t Target, g glance) (Model, []indicator.Indicator, *sight) {
 	m := Model{ID: t.ID, Path: t.Path, Critical: t.Critical}
 	var base *baseline.Baseline
 	var baseErr error
@@ -215,12 +222,13 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target, g gla
 		return m, []indicator.Indicator{indicator.New(typ, t.ID, c.Now(), err.Error(),
 			map[string]any{"model_id": t.ID, "path": t.Path}, t.Path)}, nil
 	}
+	o.sight.base = base
 	now := o.now
 	m.Files, m.Bytes, m.Root, m.Layout = now.Regular(), now.Bytes(), now.Root().String(), o.layout
 	m.Method = o.sight.method
 	if state == nil {
 		m.Verdict = Error // the record that would say what it should be was altered
-		return m, baseline.Problems(t.ID, now, c.Now()), now
+		return m, baseline.Problems(t.ID, now, c.Now()), o.sight
 	}
 	found := append(c.denied(state, t, now), c.deniedSigner(state, base, o)...)
 	switch err := baseErr; {
@@ -246,7 +254,7 @@ func (c *Checker) model(ctx context.Context, state *trust.State, t Target, g gla
 		found = append(found, indicator.New(indicator.CheckFailed, t.ID, c.Now(), err.Error(), map[string]any{"model_id": t.ID}))
 		m.Verdict = verdict(found, Error)
 	}
-	return m, found, now
+	return m, found, o.sight
 }
 
 // verdict is the worst that the indicators say, or otherwise.

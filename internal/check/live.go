@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/indicator"
@@ -43,6 +45,7 @@ type Live struct {
 	once   sync.Once
 	models map[string]*seen
 
+	stamps   stamps
 	mu       sync.Mutex
 	outputs  map[string]past
 	packages past
@@ -58,6 +61,12 @@ type seen struct {
 	// read says when the bytes of each regular file were last read, in the
 	// order of now.Files.
 	read []time.Time
+	// ranges are the bytes that differed, of files that did.
+	ranges map[string][]manifest.Range
+	looks  uint64
+
+	verdict sync.Mutex // of what follows, held for a moment only
+	base    *baseline.Baseline
 }
 
 // past is what a look at outputs or packages said, and when.
@@ -72,6 +81,7 @@ func (p past) due(now time.Time, every time.Duration) bool {
 
 func (l *Live) model(id string) *seen {
 	l.once.Do(func() {
+		l.settled = l.stamps.note
 		l.models, l.outputs = map[string]*seen{}, map[string]past{}
 		for _, t := range l.Targets {
 			l.models[t.ID] = &seen{target: t}
@@ -257,13 +267,22 @@ func (l *Live) look(ctx context.Context, state *trust.State, s *seen, sc scope) 
 	var believed map[string]bool // nil when everything was read
 	if s.now != nil && (!sc.whole || len(sc.ahead) > 0) {
 		believed = map[string]bool{}
-		g.known = s.knownTo(sc, believed)
+		g.known, g.ranges = s.knownTo(sc, believed), maps.Clone(s.ranges)
+		maps.DeleteFunc(g.ranges, func(path string, _ []manifest.Range) bool { _, again := sc.ahead[path]; return again })
 	}
-	m, found, now := l.Checker.model(ctx, state, s.target, g)
+	m, found, saw := l.Checker.model(ctx, state, s.target, g)
+	s.looks++
+	m.Look = s.looks
 	r := &Report{CheckTime: began.UTC(), Models: []Model{m}, Indicators: found}
 	r.summarise()
 	if ctx.Err() == nil { // else it was half a look, and what was seen before stays
-		s.remember(now, believed, began, m.Baseline == nil)
+		s.remember(saw, believed, began, m.Baseline == nil)
+		s.verdict.Lock()
+		s.base = nil
+		if saw != nil {
+			s.base = saw.base
+		}
+		s.verdict.Unlock()
 	}
 	return r
 }
@@ -286,11 +305,12 @@ func (s *seen) knownTo(sc scope, believed map[string]bool) func(artifact.File) (
 
 // remember keeps what was seen. Without a baseline nothing is, so that the next
 // cycle looks at everything and takes one.
-func (s *seen) remember(now *manifest.Manifest, believed map[string]bool, began time.Time, nothing bool) {
-	if now == nil || nothing {
-		s.now, s.read = nil, nil
+func (s *seen) remember(saw *sight, believed map[string]bool, began time.Time, nothing bool) {
+	if saw == nil || nothing {
+		s.now, s.read, s.ranges = nil, nil, nil
 		return
 	}
+	now := saw.now
 	read, before, i := make([]time.Time, len(now.Files)), s.now, 0
 	for n := range now.Files {
 		path := now.Files[n].Path
@@ -305,7 +325,7 @@ func (s *seen) remember(now *manifest.Manifest, believed map[string]bool, began 
 			read[n] = s.read[i]
 		}
 	}
-	s.now, s.read = now, read
+	s.now, s.read, s.ranges = now, read, saw.ranges
 }
 
 // known believes what was seen of a file, unless it looks different now, or
@@ -360,30 +380,59 @@ type Volume struct {
 }
 
 // Stalest returns the file above Small that was not read for the longest time,
-// ok only when there is one, and how much there is.
+// ok only when there is one, and how much there is. A model that is being
+// looked at is left out.
 func (l *Live) Stalest() (worst Stalest, volume Volume, ok bool) {
 	for _, t := range l.Targets {
 		s := l.model(t.ID)
-		s.mu.Lock()
+		if !s.mu.TryLock() {
+			continue
+		}
 		if s.now != nil {
-			for i, f := range s.now.Files {
-				if f.Kind != artifact.Regular {
-					continue
-				}
-				volume.Files++
-				if f.Size <= l.Small {
-					volume.Small += f.Size
-					continue
-				}
-				volume.Large += f.Size
+			s.volume(l.Small, &volume, func(i int, f *artifact.File) {
 				if at := s.read[i]; !ok || at.Before(worst.Read) {
 					worst, ok = Stalest{t.ID, f.Path, f.Size, at}, true
 				}
-			}
+			})
 		}
 		s.mu.Unlock()
 	}
 	return worst, volume, ok
+}
+
+// Survey says how much there is to read, without reading it. What cannot be
+// looked at counts nothing here, and says so in the first cycle.
+func (l *Live) Survey(ctx context.Context) (v Volume, err error) {
+	for _, t := range l.Targets {
+		o := manifest.Options{Known: func(f artifact.File) (artifact.File, bool) {
+			f.Digest = artifact.SHA256Of(nil)
+			return f, true
+		}}
+		now, err := layout.Detect(t.Path).Take(ctx, o)
+		if ctx.Err() != nil {
+			return v, ctx.Err()
+		}
+		if err == nil {
+			(&seen{now: now}).volume(l.Small, &v, func(int, *artifact.File) {})
+		}
+	}
+	return v, nil
+}
+
+// volume adds up what there is to read, and shows the large files.
+func (s *seen) volume(small int64, v *Volume, large func(int, *artifact.File)) {
+	for i := range s.now.Files {
+		switch f := &s.now.Files[i]; {
+		case f.Kind != artifact.Regular:
+		case f.Size <= small:
+			v.Files++
+			v.Small += f.Size
+		default:
+			v.Files++
+			v.Large += f.Size
+			large(i, f)
+		}
+	}
 }
 
 // Unsettled returns the files of a model that could not be relied on when they

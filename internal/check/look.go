@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
@@ -52,6 +53,9 @@ type glance struct {
 	known func(artifact.File) (artifact.File, bool)
 	// noBaseline keeps a look from taking one: what is half copied is no model.
 	noBaseline bool
+	// ranges are those of files that differed when they were last read. They
+	// count for what is known.
+	ranges map[string][]manifest.Range
 }
 
 // sight is what one look at a model saw.
@@ -63,6 +67,8 @@ type sight struct {
 	// fresh are the tags that a full look made, nil where there was no use for
 	// them.
 	fresh *manifest.Blocks
+	// base is what it was compared with, or nil.
+	base *baseline.Baseline
 }
 
 // look observes the model: by blocks where there is a baseline with tags and
@@ -139,29 +145,38 @@ func (c *Checker) byBlocks(ctx context.Context, l layout.Layout, model string, b
 
 // locate finds out where the changed files differ.
 func (c *Checker) locate(ctx context.Context, l layout.Layout, model string, base *baseline.Baseline, tags *manifest.Blocks, s *sight) (err error) {
-	var paths []string
-	for _, change := range manifest.Compare(base.Manifest, s.now) {
-		if change.Kind == manifest.Modified {
-			paths = append(paths, change.Path)
-		}
+	paths := unlocated(base, s)
+	if len(paths) == 0 {
+		return nil
 	}
-	if len(paths) > 0 {
-		s.ranges, err = l.Locate(ctx, base.Manifest, tags, paths, c.options(model))
+	found, err := l.Locate(ctx, base.Manifest, tags, paths, c.options(model))
+	if s.ranges == nil {
+		s.ranges = map[string][]manifest.Range{}
 	}
+	maps.Copy(s.ranges, found)
 	return err
 }
 
 // glance reads what is not known. Only where something differs are the tags of
-// blocks asked where.
+// blocks asked where, and once.
 func (c *Checker) glance(ctx context.Context, l layout.Layout, model string, base *baseline.Baseline, g glance) (*sight, error) {
-	o := c.options(model)
-	o.Known = g.known
+	o, believed := c.options(model), map[string]bool{}
+	o.Known = func(f artifact.File) (artifact.File, bool) {
+		seen, ok := g.known(f)
+		if ok && g.ranges[f.Path] != nil {
+			believed[f.Path] = true
+		}
+		return seen, ok
+	}
 	now, err := l.Take(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	s := &sight{now: now, method: ByEvents}
-	if base == nil || len(c.Hashing.Secret) == 0 || len(manifest.Compare(base.Manifest, now)) == 0 {
+	s := &sight{now: now, method: ByEvents, ranges: map[string][]manifest.Range{}}
+	for path := range believed {
+		s.ranges[path] = g.ranges[path]
+	}
+	if base == nil || len(c.Hashing.Secret) == 0 || len(unlocated(base, s)) == 0 {
 		return s, nil
 	}
 	tags, err := c.Baselines.Blocks(ctx, base, c.Hashing.Secret)
@@ -172,6 +187,16 @@ func (c *Checker) glance(ctx context.Context, l layout.Layout, model string, bas
 		s.found = append(s.found, c.stored(model, err))
 	}
 	return s, ctx.Err()
+}
+
+// unlocated returns the files of which it is not known yet where they differ.
+func unlocated(base *baseline.Baseline, s *sight) (paths []string) {
+	for _, change := range manifest.Compare(base.Manifest, s.now) {
+		if change.Kind == manifest.Modified && change.Got.Kind == artifact.Regular && s.ranges[change.Path] == nil {
+			paths = append(paths, change.Path)
+		}
+	}
+	return paths
 }
 
 // recordFull notes a full look that found nothing. What was found is never
@@ -200,7 +225,7 @@ func (c *Checker) established(ctx context.Context, model string, s *sight) error
 }
 
 func (c *Checker) options(model string) manifest.Options {
-	o := manifest.Options{Workers: c.Hashing.Workers, Rate: c.Hashing.Rate, Lease: true, Guard: c.Hashing.Guards[model]}
+	o := manifest.Options{Workers: c.Hashing.Workers, Rate: c.Hashing.Rate, Lease: true, Guard: c.Hashing.Guards[model], Settled: c.settled}
 	if c.Progress != nil {
 		o.Progress = func(p manifest.Progress) { c.Progress(model, p) }
 	}

@@ -36,7 +36,7 @@ const (
 
 // matrix is one host with one model on it.
 type matrix struct {
-	*testing.T
+	testing.TB
 	dir, model string
 	checker    *check.Checker
 	ledger     evidence.Ledger
@@ -45,9 +45,9 @@ type matrix struct {
 	release, partner, outsider *ecdsa.PrivateKey
 }
 
-func newMatrix(t *testing.T) *matrix {
+func newMatrix(t testing.TB) *matrix {
 	t.Helper()
-	m := &matrix{T: t, dir: t.TempDir(), now: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)}
+	m := &matrix{TB: t, dir: t.TempDir(), now: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)}
 	m.model = filepath.Join(m.dir, "model")
 	key := evidence.SigningKey{Name: "weightwarden/test", Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
 	m.must(os.Mkdir(filepath.Join(m.dir, "state"), 0o700))

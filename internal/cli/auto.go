@@ -11,7 +11,6 @@ import (
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/check"
 	"github.com/weightwarden/weightwarden/internal/config"
-	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/incident"
 	"github.com/weightwarden/weightwarden/internal/indicator"
@@ -55,7 +54,12 @@ func (s *session) containOne(ctx context.Context, p config.AutoContain, m config
 	if inc != nil && slices.ContainsFunc(inc.Plans, func(q incident.PlanState) bool { return q.Model == m.ID }) {
 		return nil // somebody acts, or it is contained: the rest is for people
 	}
-	if inc, err = s.declare(ctx, inc, p.Name, m, report, because); err != nil {
+	d := &declarer{session: s, method: "weightwarden watch, policy " + p.Name}
+	id, _, err := d.Declare(ctx, m.ID, of(report.Indicators, m.ID))
+	if err != nil {
+		return err
+	}
+	if inc, err = s.fold(ctx, id); err != nil {
 		return err
 	}
 	if _, sealed := inc.Sealed(m.ID); !sealed {
@@ -128,46 +132,9 @@ func openAbout(list []*incident.Incident, model string) *incident.Incident {
 	return nil
 }
 
-// declare opens an incident about what was found of a model, where none is
-// open, and puts on record there what is not yet.
-func (s *session) declare(ctx context.Context, inc *incident.Incident, policy string, m config.Model, report *check.Report, because indicator.Indicator) (*incident.Incident, error) {
-	now := s.Now()
-	draft := func(kind string, body any) evidence.Draft {
-		return evidence.Draft{Time: now, Actor: s.Actor, Kind: kind, Body: body}
-	}
-	var drafts []evidence.Draft
-	known := map[string]bool{}
-	id, expected := "", evidence.Any
-	if inc == nil {
-		var err error
-		if id, err = incident.NewID(now, s.Random); err != nil {
-			return nil, err
-		}
-		expected = 0
-		drafts = append(drafts, draft(incident.KindOpened, incident.Opened{
-			Models: []string{m.ID}, Severity: because.Severity, Summary: because.Description,
-			DetectedAt: report.CheckTime, Method: "weightwarden watch, policy " + policy,
-		}))
-		if !s.people.Empty() {
-			drafts = append(drafts, draft(incident.KindPeople, incident.People{Roster: s.people, Reason: "configured"}))
-		}
-	} else {
-		id = inc.ID
-		for _, i := range inc.Indicators {
-			known[i.ID] = true
-		}
-	}
-	for _, i := range report.Indicators {
-		if i.Source == m.ID && !known[i.ID] {
-			drafts = append(drafts, draft(incident.KindIndicator, i))
-		}
-	}
-	if len(drafts) > 0 {
-		if _, err := s.ledger.Append(ctx, id, expected, drafts...); err != nil {
-			return nil, fmt.Errorf("declare incident: %w", err)
-		}
-	}
-	return s.fold(ctx, id)
+// of returns the indicators of one source.
+func of(all []indicator.Indicator, source string) []indicator.Indicator {
+	return slices.DeleteFunc(slices.Clone(all), func(i indicator.Indicator) bool { return i.Source != source })
 }
 
 // saidBefore reports whether the first gate that would refuse has said the
@@ -178,16 +145,30 @@ func saidBefore(inc *incident.Incident, answers []respond.Answer) bool {
 	})
 }
 
-// afterCheck is what watch does with the outcome of a cycle beside alerting.
-func (s *session) afterCheck(ctx context.Context, report *check.Report) {
-	if len(s.conf.AutoContain) == 0 {
-		return
+// containing contains by policy what the watcher finds, until ctx ends. The
+// watcher goes on meanwhile: its alerts do not wait for evidence to be sealed.
+func (s *session) containing(ctx context.Context, found <-chan *check.Report) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case report := <-found:
+			switch err := s.autoContain(ctx, report); {
+			case err == nil || ctx.Err() != nil:
+			case fault.KindOf(err) == fault.Refused:
+				s.log().Warn("not contained: a gate refuses", "error", err)
+			default:
+				s.log().Error("not contained", "error", err)
+			}
+		}
 	}
-	switch err := s.autoContain(ctx, report); {
-	case err == nil || ctx.Err() != nil:
-	case fault.KindOf(err) == fault.Refused:
-		s.log().Warn("not contained: a gate refuses", "error", err)
+}
+
+// offer puts what was found where nothing waits yet. What does not fit is found
+// again by the next cycle.
+func offer(found chan<- *check.Report, report *check.Report) {
+	select {
+	case found <- report:
 	default:
-		s.log().Error("not contained", "error", err)
 	}
 }

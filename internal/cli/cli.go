@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -33,6 +34,12 @@ type Env struct {
 	Root    bool
 	Version string
 	TempDir string
+	// LeaseBreaks tells when somebody waits for a lease that this process has
+	// on a file. Nil where there are none.
+	LeaseBreaks <-chan os.Signal
+	// Reloads subscribes to requests to read the configuration again. Nil where
+	// there are none.
+	Reloads func() <-chan os.Signal
 	// Journal is told each point of a plan's journal. Nil outside crash tests.
 	Journal func(point string)
 }

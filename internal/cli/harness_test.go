@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -41,6 +42,9 @@ func commands() map[string]command {
 		"fifo":      fifo,
 		"tmpfs":     tmpfs,
 		"terminate": terminate,
+		"hangup":    hangup,
+		"freeport":  freePort,
+		"waitget":   waitGet,
 		"silent":    silent,
 		"clean":     clean,
 		"brief":     brief,
@@ -184,6 +188,48 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	for _, cmd := range ts.BackgroundCmds() {
 		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
 	}
+}
+
+// hangup sends SIGHUP to what runs in the background.
+func hangup(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: hangup")
+	}
+	for _, cmd := range ts.BackgroundCmds() {
+		ts.Check(cmd.Process.Signal(syscall.SIGHUP))
+	}
+}
+
+// freeport NAME puts an address of this machine that nobody listens at into NAME.
+func freePort(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: freeport NAME")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], l.Addr().String())
+	ts.Check(l.Close())
+}
+
+// waitget URL PATTERN gets a page until status and text match, ten seconds at
+// most.
+func waitGet(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waitget URL PATTERN")
+	}
+	pattern, last := regexp.MustCompile(args[1]), ""
+	for range 200 {
+		resp, err := http.Get(args[0])
+		if err == nil {
+			body, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if last = fmt.Sprintf("%d %s", resp.StatusCode, body); pattern.MatchString(last) {
+				return
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("%s does not match %s after 10 s:\n%s", args[0], args[1], last)
 }
 
 // database SQL runs a statement in the state directory's database.

@@ -25,6 +25,7 @@ type messageOptions struct {
 
 	approve          bool
 	sentTo           []string
+	send             []string
 	channel, receipt string
 	acknowledgedBy   string
 	clocks           []string
@@ -37,6 +38,7 @@ func (o *messageOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.lint, "lint", false, "only say what a person should look at before it goes out; nothing is recorded")
 	f.BoolVar(&o.approve, "approve", false, "record that you approve the last rendering")
 	f.StringArrayVar(&o.sentTo, "sent-to", nil, "record that the last rendering was sent to `whom` (repeatable)")
+	f.StringArrayVar(&o.send, "send", nil, "send the last rendering to this `receiver` of alerts.receivers, and record it when it was accepted (repeatable)")
 	f.StringVar(&o.channel, "channel", "", "how it was sent: phone, mail, portal; with --sent-to")
 	f.StringVar(&o.receipt, "receipt", "", "what was answered: a reference number; with --sent-to or --acknowledged-by")
 	f.StringVar(&o.acknowledgedBy, "acknowledged-by", "", "record that `who` has confirmed it")
@@ -47,15 +49,15 @@ func (o *messageOptions) addFlags(f *pflag.FlagSet) {
 // afterwards reports whether the flags speak of a message that was rendered
 // before.
 func (o *messageOptions) afterwards() bool {
-	return o.approve || len(o.sentTo) > 0 || o.acknowledgedBy != ""
+	return o.approve || len(o.sentTo) > 0 || len(o.send) > 0 || o.acknowledgedBy != ""
 }
 
 func (o *messageOptions) check() error {
 	switch {
 	case o.afterwards() && (o.lint || o.file != "" || len(o.sets) > 0):
-		return usage("--approve, --sent-to and --acknowledged-by speak of a text that is in the record: render it first, without them")
+		return usage("--approve, --send, --sent-to and --acknowledged-by speak of a text that is in the record: render it first, without them")
 	case !o.afterwards() && (o.channel != "" || o.receipt != "" || len(o.clocks) > 0 || o.number != 0):
-		return usage("--channel, --receipt, --clock and --number go with --approve, --sent-to or --acknowledged-by")
+		return usage("--channel, --receipt, --clock and --number go with --approve, --send, --sent-to or --acknowledged-by")
 	}
 	return nil
 }
@@ -71,9 +73,12 @@ configuration. What the record does not know is printed as UNKNOWN with the time
 by which it follows. What a person should look at before it goes out is said on
 standard error. What was rendered is in the record, with a number.
 
-The program sends nothing. With --approve, --sent-to and --acknowledged-by it
-records what people did with the last rendering; the deadlines go by that.`,
+With --send the last rendering goes to a receiver of alerts.receivers; it counts as
+sent when the receiver has accepted it, and a text for people outside has to be
+approved first. With --approve, --sent-to and --acknowledged-by the program records
+what people did with it; the deadlines go by that.`,
 		Example: `  weightwarden incident message INC-20261123-ABCDEFGH initial_alert --set service_impact="answers may be wrong"
+  weightwarden incident message INC-20261123-ABCDEFGH initial_alert --send mail
   weightwarden incident message INC-20261123-ABCDEFGH initial_alert --sent-to "security team" --channel phone`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
@@ -193,6 +198,20 @@ func runMessageRecord(ctx context.Context, g *globals, o messageOptions, id, nam
 			drafts = append(drafts, r.Draft(incident.KindMessageApproved, incident.MessageApproved{MessageRef: ref, By: s.Actor}))
 			said = append(said, "approved")
 		}
+		if len(o.send) > 0 && len(drafts) > 0 { // nothing goes out before its approval stands
+			if err := r.Record(ctx, inc.ID, drafts...); err != nil {
+				return err
+			}
+			drafts = nil
+		}
+		sent, err := s.sendMessage(ctx, inc, o, ref)
+		if err != nil {
+			return err
+		}
+		for _, m := range sent {
+			drafts = append(drafts, r.Draft(incident.KindMessageSent, m))
+			said = append(said, "accepted by "+artifact.Quote(m.Recipients[0]))
+		}
 		if len(o.sentTo) > 0 {
 			drafts = append(drafts, r.Draft(incident.KindMessageSent, incident.MessageSent{
 				MessageRef: ref, Recipients: o.sentTo, Channel: o.channel, Receipt: o.receipt,
@@ -205,7 +224,7 @@ func runMessageRecord(ctx context.Context, g *globals, o messageOptions, id, nam
 			}))
 			said = append(said, "acknowledged by "+artifact.Quote(o.acknowledgedBy))
 		}
-		if err := r.Record(ctx, inc.ID, drafts...); err != nil {
+		if err := r.Record(ctx, inc.ID, drafts...); len(drafts) > 0 && err != nil {
 			return err
 		}
 		out := struct {

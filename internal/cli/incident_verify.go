@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/weightwarden/weightwarden/internal/agent"
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
@@ -35,7 +36,8 @@ reordered, inserted, cut off or forged.
 Entries that were cut off together with their checkpoints show only against a
 checkpoint that was kept elsewhere: weightwarden incident checkpoint ID > FILE
 
-ID "host" stands for the host's record of baselines and deny-list.
+ID "host" stands for the host's record of baselines and deny-list, "watch" for
+the watcher's record of verdicts.
 Exit code 1 when anything was altered.`,
 		Example: "  weightwarden incident verify INC-20261123-ABCDEFGH --checkpoint inc.checkpoint",
 		RunE:    func(cmd *cobra.Command, args []string) error { return runIncidentVerify(cmd.Context(), g, o, args[0]) },
@@ -63,7 +65,7 @@ type damaged struct {
 }
 
 func runIncidentVerify(ctx context.Context, g *globals, o incidentVerifyOptions, id string) error {
-	if id != trust.Log {
+	if id != trust.Log && id != agent.VerdictLog {
 		if err := incident.CheckID(id); err != nil {
 			return err
 		}

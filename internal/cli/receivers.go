@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/weightwarden/weightwarden/internal/agent"
@@ -11,10 +12,10 @@ import (
 	"github.com/weightwarden/weightwarden/internal/notify/webhook"
 )
 
-// host names this machine in alerts.
+// host names this machine in alerts: in a cluster the node, not the pod.
 func (g *globals) host() string {
 	_, host, _ := strings.Cut(g.Actor, "@")
-	return host
+	return cmp.Or(g.Getenv("NODE_NAME"), host)
 }
 
 func (g *globals) world() notify.World {

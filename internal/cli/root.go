@@ -68,6 +68,7 @@ func newRoot(env Env) *cobra.Command {
 		newCheck(g),
 		newWatch(g),
 		newAlerts(g),
+		newDeploy(g),
 		newBaseline(g),
 		newSign(g),
 		newVerify(g),

@@ -37,6 +37,11 @@ func program() int {
 	code := cli.Main(ctx, cli.Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, OutTerminal: terminal, ErrTerminal: terminal,
 		Getenv: os.Getenv, Now: clock, Random: random(), Actor: "tester@host", Version: "test", TempDir: os.Getenv("TMPDIR"),
+		Reloads: func() <-chan os.Signal {
+			c := make(chan os.Signal, 1)
+			signal.Notify(c, syscall.SIGHUP)
+			return c
+		},
 	}, os.Args[1:])
 	if file := os.Getenv("WW_TEST_PEAK"); file != "" { // Linux
 		status, _ := os.ReadFile("/proc/self/status")

@@ -60,6 +60,7 @@ type Config struct {
 	Python  pyenv.Config // python
 	Alerts  Alerts       // alerts
 	Hashing Hashing      // hashing
+	Watch   Watch        // watch
 	// Secrets are the names, never the values, of the secrets that are
 	// reachable from the inference pipeline (secrets_to_rotate).
 	Secrets []string
@@ -257,6 +258,7 @@ func Parse(name string, r io.Reader) (*Config, error) {
 	c := &Config{
 		Path: path, CheckInterval: DefaultCheckInterval, DriftThreshold: drift.DefaultThreshold,
 		Alerts: Alerts{MinSeverity: finding.Medium}, Hashing: Hashing{FullAge: DefaultFullHashAge},
+		Watch: Watch{Poll: DefaultPoll},
 	}
 	if root := in.root(data); root != nil {
 		in.file(root, c)

@@ -77,6 +77,7 @@ func TestGuideFileLoads(t *testing.T) {
 		},
 		BaselineDependencies: map[string]string{"numpy": "1.26.4", "torch": "2.2.0+cu121"},
 		DriftThreshold:       0.2, Alerts: config.Alerts{MinSeverity: finding.Medium}, Hashing: config.Hashing{FullAge: config.DefaultFullHashAge},
+		Watch: config.Watch{FullPassAge: config.DefaultFullHashAge, Poll: config.DefaultPoll},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -127,6 +128,7 @@ alerts:
   heartbeat: {url: "https://y", interval_seconds: 30, follow_redirects: true}
 operations: {listen: ":9464", pprof: "[::1]:6060"}
 hashing: {workers: 3, rate: 5242880, full_hash_age: 90m}
+watch: {full_pass_age: 6h, poll_interval: 5s, drift_interval: 10m, python_interval: 2h, declare: critical}
 secrets_to_rotate: [HF_TOKEN, registry/push]
 templates: t.yaml
 `
@@ -161,6 +163,10 @@ templates: t.yaml
 				{Receivers: []string{"p"}},
 			},
 			Heartbeat: &config.Heartbeat{URL: notify.Inline("https://y"), Interval: 30 * time.Second, Policy: egress.Policy{FollowRedirects: true}},
+		},
+		Watch: config.Watch{
+			FullPassAge: 6 * time.Hour, Poll: 5 * time.Second, DriftEvery: 10 * time.Minute, PackagesEvery: 2 * time.Hour,
+			Declare: finding.Critical,
 		},
 		Operations: config.Operations{Listen: ":9464", Pprof: "[::1]:6060"}, Hashing: config.Hashing{Workers: 3, Rate: 5 << 20, FullAge: 90 * time.Minute},
 		Secrets: []string{"HF_TOKEN", "registry/push"}, Templates: "/etc/ww/t.yaml",

@@ -42,6 +42,7 @@ func (r *reader) file(n *yaml.Node, c *Config) {
 		"python":                   func(n *yaml.Node, at string) { c.Python = r.python(n, at) },
 		"alerts":                   func(n *yaml.Node, at string) { r.alerts(n, at, &c.Alerts) },
 		"hashing":                  func(n *yaml.Node, at string) { r.hashing(n, at, &c.Hashing) },
+		"watch":                    func(n *yaml.Node, at string) { r.watch(n, at, &c.Watch) },
 		"secrets_to_rotate":        func(n *yaml.Node, at string) { c.Secrets = r.secrets(n, at) },
 		"templates":                func(n *yaml.Node, at string) { c.Templates = r.path(n, at) },
 		"playbook":                 func(n *yaml.Node, at string) { c.Playbook = r.path(n, at) },

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,9 @@ func (r *reader) together(c *Config, lines []int) {
 	r.overlaps(c.Models, lines)
 	r.policies(c)
 	r.routedModels(c)
+	if c.Watch.FullPassAge == 0 {
+		c.Watch.FullPassAge = cmp.Or(c.Hashing.FullAge, DefaultFullHashAge)
+	}
 	for i := range c.Models {
 		m := &c.Models[i]
 		if m.Archive == "" {

@@ -139,6 +139,19 @@ type ID struct {
 // IsZero reports whether id names nothing.
 func (id ID) IsZero() bool { return id == ID{} }
 
+// Stamp is what a system keeps of an inode that changes when its bytes are
+// written by the usual means. It is no proof that they were not.
+type Stamp struct {
+	ID                      ID
+	Size, Modified, Changed int64
+}
+
+// StampOf returns the stamp of what info describes.
+func StampOf(info fs.FileInfo) (Stamp, error) {
+	id, err := IdentityOf(info)
+	return Stamp{id, info.Size(), info.ModTime().UnixNano(), changeTime(info)}, err
+}
+
 // String returns "dev:ino" in decimal, or "" for the zero value.
 func (id ID) String() string {
 	if id.IsZero() {
@@ -324,7 +337,7 @@ var hashBuffers = sync.Pool{New: func() any { b := make([]byte, hashBuffer); ret
 // Hash returns the SHA-256 digest and the number of bytes of r.
 func Hash(ctx context.Context, r io.Reader) (artifact.Digest, int64, error) {
 	h := sha256.New()
-	kept := hashBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // nothing else is put there
+	kept := hashBuffers.Get().(*[]byte)
 	defer hashBuffers.Put(kept)
 	buf := *kept
 	var size int64

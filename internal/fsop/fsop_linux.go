@@ -116,3 +116,25 @@ func LockFile(f *os.File) error {
 func unlockFile(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }
 
 func deviceNumbers(dev uint64) (major, minor uint32) { return unix.Major(dev), unix.Minor(dev) }
+
+// OpenFiles is how many files this process may have open.
+func OpenFiles() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 256
+	}
+	return int(min(limit.Cur, 1<<20))
+}
+
+// Duplicate returns another descriptor of the open file f.
+func Duplicate(f *os.File) (*os.File, error) {
+	fd := -1
+	err := onFD(f, func(old int) (err error) {
+		fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}

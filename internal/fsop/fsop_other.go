@@ -58,3 +58,9 @@ func IsMountPoint(string) (bool, error) { return false, unsupported("mount point
 func LockFile(*os.File) error { return unsupported("lock") }
 
 func unlockFile(*os.File) error { return unsupported("unlock") }
+
+// OpenFiles is how many files this process may have open, at the least.
+func OpenFiles() int { return 256 }
+
+// Duplicate is not available on this system.
+func Duplicate(*os.File) (*os.File, error) { return nil, unsupported("duplicate") }

@@ -57,6 +57,8 @@ const (
 	DependencyUnreadable Type = "dependency_unreadable"
 	RecordAltered        Type = "record_altered"
 	CheckFailed          Type = "check_failed"
+	WatchDegraded        Type = "watch_degraded"
+	WatchBehind          Type = "watch_behind"
 	ContainmentReverted  Type = "containment_reverted"
 )
 
@@ -104,6 +106,8 @@ var types = map[Type]Info{
 	BehaviorInsufficient: {finding.Low, Incomplete, nil, "There are no outputs to judge the behaviour by."},
 	DependencyUnreadable: {finding.High, Incomplete, nil, "Installed Python packages could not be read."},
 	CheckFailed:          {finding.High, Incomplete, nil, "A check could not be carried out."},
+	WatchDegraded:        {finding.High, Incomplete, nil, "Something is not watched in the way that its file system allows: a change shows later."},
+	WatchBehind:          {finding.High, Incomplete, nil, "A large file has not been read for longer than watch.full_pass_age promises."},
 
 	ModelFileAttributes:     {finding.Medium, Found, []string{"AML.T0018"}, "Mode, owner, links or extended attributes of a file differ from the baseline; high where that lets somebody else write or gain rights."},
 	ModelReplaced:           {finding.Critical, Found, []string{"AML.T0018"}, "A validly signed version is in the place of the one that the baseline pins, an older one perhaps."},

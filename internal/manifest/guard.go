@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
 	"os"
@@ -12,7 +13,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/fsop"
 )
 
-// guarded is the most files a Guard keeps open.
+// guarded is the most files a Guard keeps open, unless it is told otherwise.
 const guarded = 512
 
 // guardedSize is the least size of a file that a Guard keeps: reading a
@@ -31,6 +32,8 @@ type Guard struct {
 	// writing, or cuts off, while its lease stands: before anything is written.
 	// It must not call the Guard.
 	Broken func(path string)
+	// Most is how many files it keeps open at most; 0 is 512.
+	Most int
 
 	mu    sync.Mutex
 	files map[fsop.ID]*held
@@ -143,7 +146,7 @@ func (g *Guard) keep(f *os.File, path string, info fs.FileInfo, digest artifact.
 	if _, ok := g.files[id]; ok {
 		g.drop(id)
 	}
-	if len(g.files) >= guarded {
+	if len(g.files) >= cmp.Or(g.Most, guarded) {
 		return false
 	}
 	g.files[id] = &held{f, path, info, digest}

@@ -21,6 +21,8 @@ type pass struct {
 	blocks *Blocks // to be filled, or nil
 	guard  *Guard
 	lease  bool
+	// settled is told of what was read.
+	settled func(artifact.File, fs.FileInfo)
 	// heads are those of a disk that has to move them: whoever reads from it
 	// and not from memory holds them. Nil for other disks.
 	heads *sync.Mutex
@@ -189,6 +191,9 @@ func (o *opened) seen(f artifact.File, info fs.FileInfo) *Problem {
 		o.kept = o.pass.guard.keep(o.f, f.Path, info, f.Digest)
 	}
 	if o.writer == "" {
+		if o.pass.settled != nil {
+			o.pass.settled(f, info)
+		}
 		return nil
 	}
 	return &Problem{o.path, Writer, o.writer + ": its bytes can change without a trace in its size or times"}

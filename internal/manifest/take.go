@@ -45,6 +45,9 @@ type Options struct {
 	// whoever sets it answers for that. With Known, [Take] makes no Blocks;
 	// [Recheck] does not ask it.
 	Known func(artifact.File) (artifact.File, bool)
+	// Settled, when not nil, is given each file that was read to its end, with
+	// its digest and what the system says of the inode: from any goroutine.
+	Settled func(artifact.File, fs.FileInfo)
 	// Progress, when not nil, is called while files are hashed, about ten
 	// times a second at most and once at the end. Calls never overlap; a slow
 	// one holds up one worker.

@@ -21,11 +21,15 @@ import (
 func schemas(t *testing.T, folder string) string {
 	t.Helper()
 	shared := os.Getenv("WEIGHTWARDEN_SHARED")
-	if shared == "" {
+	named := shared != ""
+	if !named {
 		shared = "../../../shared"
 	}
 	dir := filepath.Join(shared, "vectors", "schemas", folder)
 	if _, err := os.Stat(dir); err != nil {
+		if named { // whoever names a place wants what is there to be used
+			t.Fatalf("WEIGHTWARDEN_SHARED has no schemas: %v", err)
+		}
 		t.Skipf("no schemas to validate against: %v", err)
 	}
 	return dir
@@ -138,6 +142,12 @@ func TestOCSFSchema(t *testing.T) {
 	classes := map[float64]string{
 		2004: "events/findings/detection_finding.json", 2005: "events/findings/incident_finding.json", 7001: "events/remediation/remediation_activity.json",
 	}
+	seen := map[float64]int{}
+	t.Cleanup(func() {
+		if len(seen) != len(classes) {
+			t.Errorf("events by class: %v; every class has to be among them", seen)
+		}
+	})
 	for name, it := range cases() {
 		t.Run(name, func(t *testing.T) {
 			o.t = t
@@ -150,6 +160,7 @@ func TestOCSFSchema(t *testing.T) {
 				if classes[class] == "" || event["type_uid"] != class*100+event["activity_id"].(float64) || event["category_uid"] != float64(int(class)/1000) {
 					t.Fatalf("class %v, type %v", class, event["type_uid"])
 				}
+				seen[class]++
 				o.check(fmt.Sprint(class), o.resolve(classes[class]), event)
 			}
 		})

@@ -58,7 +58,7 @@ func onnxModel(graph ...string) string {
 // onnxNode has its inputs, an output, an operator and further fields.
 func onnxNode(inputs, output, op string, rest ...string) string {
 	s := ""
-	for _, in := range strings.Fields(inputs) {
+	for in := range strings.FieldsSeq(inputs) {
 		s += field(1, in)
 	}
 	return field(1, s, field(2, output), field(4, op), strings.Join(rest, ""))

@@ -4,6 +4,8 @@ package watch
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -34,3 +36,17 @@ func (*witness) add(*root) {}
 func (*witness) run(context.Context) {}
 
 func (*witness) at(string, string) (Process, bool) { return Process{}, false }
+
+// Gate is not available on this system.
+type Gate struct{}
+
+// NewGate fails with an error that wraps [errors.ErrUnsupported].
+func NewGate([]Root, GateOptions) (*Gate, error) {
+	return nil, fmt.Errorf("this system does not ask before a file is opened: %w", errors.ErrUnsupported)
+}
+
+// Follow is never called.
+func (*Gate) Follow(Root) {}
+
+// Run is never called.
+func (*Gate) Run(context.Context) error { return nil }

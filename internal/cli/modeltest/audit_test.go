@@ -83,6 +83,12 @@ func (p *planModel) any(status ...string) bool {
 // hanging reports whether nobody knows how a step of the plan ended.
 func (p *planModel) hanging() bool { return p.any("intended", "returned") && !p.any("undone") }
 
+// partial reports whether the plan came only part of its way, and was not
+// taken back: its state is that of the plan before.
+func (p *planModel) partial() bool {
+	return p.hanging() || p.any("done") && !p.all("done") && !p.any("undone")
+}
+
 // row is an entry as it is stored.
 type row struct {
 	Log  string          `json:"log"`

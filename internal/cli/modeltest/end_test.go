@@ -95,7 +95,7 @@ func (s *story) excused(c *incidentModel) bool {
 // folds checks that the state that is shown is the state of the world.
 func (s *story) folds() error {
 	c := s.audit.cases[s.incidents[0]]
-	if s.tainted || len(s.others(c)) > 0 || slices.ContainsFunc(c.plans, func(p *planModel) bool { return p.tainted || p.hanging() }) {
+	if s.tainted || len(s.others(c)) > 0 || slices.ContainsFunc(c.plans, func(p *planModel) bool { return p.tainted || p.partial() }) {
 		return nil
 	}
 	shown, err := s.state(0)

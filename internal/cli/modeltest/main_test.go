@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -95,6 +96,12 @@ type result struct {
 	out, errors string
 	// struck says that the blow fell before the command had ended.
 	struck bool
+	args   []string
+}
+
+// did reports whether it is the result of that command.
+func (r result) did(words ...string) bool {
+	return len(r.args) > len(words) && slices.Equal(r.args[:len(words)], words)
 }
 
 // here runs a command in this process, on a thread of its own: a blow is for
@@ -116,7 +123,7 @@ func (s *site) here(actor string, b blow, args ...string) (r result) {
 			}
 		}
 		code := cli.Main(context.Background(), world(&stdout, &stderr, actor, &s.clock, look), arguments(s.dir, args))
-		done <- result{code, stdout.String(), stderr.String(), b.How != "" && n >= b.At}
+		done <- result{code, stdout.String(), stderr.String(), b.How != "" && n >= b.At, args}
 	}()
 	return <-done
 }
@@ -137,10 +144,10 @@ func (s *site) apart(actor string, b blow, args ...string) (result, error) {
 	status := c.ProcessState.Sys().(syscall.WaitStatus)
 	switch {
 	case status.Signaled() && status.Signal() == syscall.SIGKILL:
-		return result{code: -1, struck: true}, nil
+		return result{code: -1, struck: true, args: args}, nil
 	case status.Signaled():
 		return result{}, fmt.Errorf("the process ended by %v: %s", status.Signal(), &stderr)
 	}
 	_ = err // an exit code is no trouble
-	return result{code: status.ExitStatus(), errors: stderr.String()}, nil
+	return result{code: status.ExitStatus(), errors: stderr.String(), args: args}, nil
 }

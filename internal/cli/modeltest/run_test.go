@@ -95,9 +95,10 @@ func (s *story) step(m move) error {
 // act runs the commands of a move.
 func (s *story) act(m move) ([]result, error) {
 	if m.With != nil {
+		mine, others := s.words(m), s.words(*m.With) // before either opens an incident
 		other := make(chan result)
-		go func() { other <- s.here(m.With.By, blow{}, s.words(*m.With)...) }()
-		first := s.here(m.By, m.Blow, s.words(m)...)
+		go func() { other <- s.here(m.With.By, blow{}, others...) }()
+		first := s.here(m.By, m.Blow, mine...)
 		return []result{first, <-other}, nil
 	}
 	if m.Apart {
@@ -141,19 +142,15 @@ func (s *story) judge(m move, results []result, known map[string]int, before, af
 	}
 	served := below(after, "m")
 	errs = append(errs, s.served(below(before, "m"), served), s.restored(m, known, served))
-	for n, r := range results {
+	for _, r := range results {
 		if r.code > 5 {
 			errs = append(errs, wrong("exit code %d: %s", r.code, r.errors))
 		}
-		said := m
-		if n == 1 {
-			said = *m.With
+		if r.code == 0 && r.did("incident", "note") {
+			s.acknowledged[r.args[3]] = r.args[2]
 		}
-		if r.code == 0 && said.Do == "note" {
-			s.acknowledged[said.Arg] = s.words(said)[2]
-		}
-		if r.code == 0 && said.Do == "assess" && m.With == nil {
-			errs = append(errs, s.captured(s.words(said)[2], below(before, "m")))
+		if r.code == 0 && r.did("incident", "assess") && m.With == nil {
+			errs = append(errs, s.captured(r.args[2], below(before, "m")))
 		}
 	}
 	return errors.Join(errs...)

@@ -70,7 +70,7 @@ variance_scaling orthogonal identity l1 l2 l1_l2 max_norm min_max_norm non_neg u
 // keras.ops computes on tensors.
 var functionModules = set("activations losses metrics initializers regularizers constraints ops random")
 
-// holders are the functions and classes inside Keras that reach files,
+// gadgets are the functions and classes inside Keras that reach files,
 // connections or code.
 var gadgets = set(`
 get_file extract_archive load_model load_weights save_model save_weights load_img save_img array_to_img img_to_array load_data

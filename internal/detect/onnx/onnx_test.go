@@ -32,10 +32,10 @@ func node(text string, attributes ...string) string {
 	outputs, call, _ := strings.Cut(text, " = ")
 	op, inputs, _ := strings.Cut(strings.TrimSuffix(call, ")"), "(")
 	s := ""
-	for _, name := range strings.Fields(inputs) {
+	for name := range strings.FieldsSeq(inputs) {
 		s += b(1, name)
 	}
-	for _, name := range strings.Fields(outputs) {
+	for name := range strings.FieldsSeq(outputs) {
 		s += b(2, name)
 	}
 	return b(1, s, b(4, op), strings.Join(attributes, ""))

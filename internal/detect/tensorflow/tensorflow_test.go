@@ -27,7 +27,7 @@ func node(text string, attributes ...string) string {
 	name, call, _ := strings.Cut(text, " = ")
 	op, inputs, _ := strings.Cut(strings.TrimSuffix(call, ")"), "(")
 	s := b(1, name) + b(2, op)
-	for _, in := range strings.Fields(inputs) {
+	for in := range strings.FieldsSeq(inputs) {
 		s += b(3, in)
 	}
 	return s + strings.Join(attributes, "")

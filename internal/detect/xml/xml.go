@@ -140,7 +140,6 @@ type examiner struct {
 	at    int64
 	open  []string
 	root  string
-	hits  int
 	roots int
 }
 

@@ -10,7 +10,6 @@ type array struct {
 	at       int64
 	is       bool // there is a layout message
 	layout   cursor
-	space    cursor
 	out      Dataset
 	external bool
 }

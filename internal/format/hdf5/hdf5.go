@@ -189,7 +189,8 @@ type walker struct {
 	heaps   map[int64][]byte // global heap collections, a few
 	read    int64
 	used    []Extent
-	blurred bool // the stretches of some dataset are not known
+	// blurred says that not all stretches are known, so that gaps are not either.
+	blurred bool
 }
 
 // place is an object that is still to be read.

@@ -194,9 +194,7 @@ func (w *walker) message(p place, m *message, d *array) (err error) {
 		d.layout, d.is = *c, true
 	case msgFilters:
 		err = w.filters(c, d)
-	case msgDataspace:
-		d.space = *c
-	case msgDatatype, msgContinuation:
+	case msgDataspace, msgDatatype, msgContinuation:
 	case msgDriver:
 		return fmt.Errorf("driver information: %w", ErrUnsupported)
 	default:

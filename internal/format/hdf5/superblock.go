@@ -178,7 +178,7 @@ func (w *walker) space() error {
 	w.used = append(w.used, Extent{min(w.end, w.size), 0})
 	at, told := w.start, 0
 	for _, e := range w.used {
-		if e.Offset > at && told < maxGaps {
+		if e.Offset > at && told < maxGaps && !w.blurred {
 			zero, err := w.zeros(at, e.Offset-at)
 			if err != nil {
 				return err

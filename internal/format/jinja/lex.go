@@ -92,7 +92,7 @@ func (l *lexer) outside() error {
 	}
 }
 
-// word reads spaces, a sign and one word behind an opening delimiter.
+// tag reads a block that has one word only, and where it ends.
 func (l *lexer) tag(at int) (word string, end int, ok bool) {
 	rest := strings.TrimLeft(strings.TrimLeft(l.text[at+2:], "-+"), " \t\r\n")
 	n := strings.IndexFunc(rest, func(r rune) bool { return r < 'a' || r > 'z' })

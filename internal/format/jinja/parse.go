@@ -261,6 +261,7 @@ func (p *parser) primary() (*Node, error) {
 			return p.list(Dict, "}", at, p.pair)
 		}
 		p.at--
+	default: // a delimiter
 	}
 	return nil, p.wrong("unexpected %.40q", t.text)
 }

@@ -55,7 +55,7 @@ func (r *xzReader) read(p []byte) (int, error) {
 		}
 		b := r.x.blocks[r.next]
 		data, err := chunks(b.dictionary, b.size, bufio.NewReaderSize(io.NewSectionReader(r.x.data, b.offset, b.packed), 16<<10))
-		if err != nil && !(errors.Is(err, io.EOF) && b.size == 0) {
+		if err != nil && (b.size > 0 || !errors.Is(err, io.EOF)) {
 			return 0, err
 		}
 		r.now, r.left, r.sum = data, b.size, checks(b.check)

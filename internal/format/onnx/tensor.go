@@ -138,7 +138,7 @@ func (r *reader) compare(t *Tensor, c content) {
 		if t.Type == 0 && len(c.fields) == 0 && len(t.External) == 0 {
 			return // a tensor that is not set
 		}
-		r.trouble(Trouble{Kind: Unknown, Offset: t.Described, Where: t.Where, Name: t.Name}, "the tensor %.80q has the unknown type %d", t.Name, int32(t.Type))
+		r.trouble(Trouble{Kind: Unknown, Offset: t.Described, Where: t.Where, Name: t.Name}, "the tensor %.80q has the unknown %s", t.Name, t.Type)
 		return
 	}
 	elements, ok := product(t.Shape)

@@ -1,5 +1,7 @@
 package protobuf
 
+import "slices"
+
 // Schema is what the definition of a message says of its fields: their
 // encodings by their numbers.
 type Schema struct {
@@ -28,12 +30,7 @@ var takes = map[Encoding][]Wire{
 
 // Knows reports whether the message has such a field in such an encoding.
 func (s Schema) Knows(f Field) bool {
-	for _, w := range takes[s.Fields[f.Number]] {
-		if w == f.Wire {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(takes[s.Fields[f.Number]], f.Wire)
 }
 
 // Fields returns a schema's fields with the numbers given, all of one encoding.

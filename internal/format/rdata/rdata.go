@@ -23,7 +23,7 @@ var (
 	// ErrMalformed means that R reads no further either.
 	ErrMalformed = errors.New("malformed R data")
 	// ErrTruncated means that the data ends early.
-	ErrTruncated = errors.New("R data cut off")
+	ErrTruncated = errors.New("data of R cut off")
 	// ErrUnsupported means the form in ASCII, or another version.
 	ErrUnsupported = errors.New("form of R data that is not read")
 	// ErrLimit means that a [Limits] was reached.

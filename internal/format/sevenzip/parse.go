@@ -143,8 +143,9 @@ func (p *parser) checksums(n int) []checksum {
 	var sums []checksum
 	for _, has := range p.optional(n) {
 		c := checksum{hasCRC: has}
-		if b := []byte(nil); has {
-			if b = p.bytes(4); b == nil {
+		if has {
+			b := p.bytes(4)
+			if b == nil {
 				return nil
 			}
 			c.crc = binary.LittleEndian.Uint32(b)

@@ -3,6 +3,7 @@ package yaml_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,15 +54,7 @@ func TestWalk(t *testing.T) {
 	}
 }
 
-func sorted(lines []string) []string {
-	out := append([]string(nil), lines...)
-	for i := range out {
-		for j := i; j > 0 && out[j] < out[j-1]; j-- {
-			out[j], out[j-1] = out[j-1], out[j]
-		}
-	}
-	return out
-}
+func sorted(lines []string) []string { return slices.Sorted(slices.Values(lines)) }
 
 func TestRefused(t *testing.T) {
 	for name, row := range map[string]struct {
