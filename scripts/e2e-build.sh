@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the control plane that make e2e runs against, from Go modules and
-# outside the tree, and prints the directory that holds it: etcd, the
-# Kubernetes API server, controller manager and scheduler, and kwok, which
-# plays the nodes. tools/e2e pins the versions; what is there already is kept.
+# outside the tree, and prints the directory that holds it: etcd and the
+# Kubernetes API server, controller manager and scheduler. The tests play the
+# nodes. tools/e2e pins the versions; what is there already is kept.
 # The first build takes ten to fifteen minutes of two processors and needs
 # 2.5 GB of memory.
 set -euo pipefail
@@ -45,5 +45,4 @@ build kube k8s.io/kubernetes \
   kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver \
   kube-controller-manager=k8s.io/kubernetes/cmd/kube-controller-manager \
   kube-scheduler=k8s.io/kubernetes/cmd/kube-scheduler
-build kwok sigs.k8s.io/kwok '' kwok=sigs.k8s.io/kwok/cmd/kwok
 echo "$cache/bin"

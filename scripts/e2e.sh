@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 bin=$(scripts/e2e-build.sh)
-for program in etcd kube-apiserver kube-controller-manager kube-scheduler kwok; do
+for program in etcd kube-apiserver kube-controller-manager kube-scheduler; do
   [ -x "$bin/$program" ] || { echo "e2e: there is no $program in $bin" >&2; exit 1; }
 done
 WEIGHTWARDEN_E2E=$bin go test -count=1 -timeout 30m -v ${RUN:+-run "$RUN"} ./internal/kube/e2e

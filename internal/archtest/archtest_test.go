@@ -119,7 +119,7 @@ var rows = []row{
 	{"bench/...", "", ""}, // tests only
 
 	// what make e2e runs against, in modules of their own
-	{"tools/e2e/...", "", "go.etcd.io/etcd/server/v3 k8s.io/kubernetes sigs.k8s.io/kwok"},
+	{"tools/e2e/...", "", "go.etcd.io/etcd/server/v3 k8s.io/kubernetes"},
 }
 
 func TestImports(t *testing.T) {

@@ -36,7 +36,7 @@ func newHost(t *testing.T, kubeconfig, model, workloads string) *host {
 		t.Fatal(err)
 	}
 	h.write(filepath.Join(good, "model.safetensors"), "good weights of "+model)
-	h.write(h.config, fmt.Sprintf("models:\n  - id: %s\n    path: %s\narchive: archive\nsecrets_to_rotate: [registry/token]\ntrust:\n  public_keys: [release.pub]\nworkloads:\n%s",
+	h.write(h.config, fmt.Sprintf("models:\n  - id: %s\n    path: %s\narchive: archive\nsecrets_to_rotate: [registry/token]\nresponse: {settle_seconds: 2}\ntrust:\n  public_keys: [release.pub]\nworkloads:\n%s",
 		model, filepath.Join(h.dir, "not-on-this-host"), workloads))
 	h.run(0, "key", "generate", "--out", filepath.Join(h.dir, "release"))
 	h.run(0, "sign", good, "--private-key", filepath.Join(h.dir, "release.pem"))

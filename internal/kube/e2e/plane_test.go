@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"crypto/tls"
 	"crypto/x509"
-	_ "embed"
 	"fmt"
 	"net"
 	"net/http"
@@ -35,9 +34,6 @@ type plane struct {
 	processes  map[string]*exec.Cmd
 }
 
-//go:embed testdata/stages.yaml
-var stages []byte
-
 func newPlane(t *testing.T) *plane {
 	t.Helper()
 	bin := os.Getenv(binaries)
@@ -58,7 +54,7 @@ func newPlane(t *testing.T) *plane {
 	}
 	p.admin = p.pki.kubeconfig(t, "admin", url)
 	t.Cleanup(func() {
-		for _, name := range []string{"kwok", "scheduler", "kcm", "apiserver", "etcd"} {
+		for _, name := range []string{"scheduler", "kcm", "apiserver", "etcd"} {
 			p.end(name, syscall.SIGKILL)
 		}
 	})
@@ -177,12 +173,13 @@ func (p *plane) startControllers(t *testing.T) {
 	kcm, scheduler := p.path("kcm.kubeconfig"), p.path("scheduler.kubeconfig")
 	p.start(t, "kcm", "kube-controller-manager", "--kubeconfig="+kcm, "--authentication-kubeconfig="+kcm, "--authorization-kubeconfig="+kcm,
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", freePort(t)), "--service-account-private-key-file="+p.path("accounts.key"),
-		"--root-ca-file="+p.path("ca.crt"), "--use-service-account-credentials=true", "--leader-elect=false", "--cert-dir="+p.path("kcm-pki"))
+		"--root-ca-file="+p.path("ca.crt"), "--use-service-account-credentials=true", "--leader-elect=false", "--cert-dir="+p.path("kcm-pki"),
+		"--node-monitor-grace-period=24h") // the nodes of the tests send no heartbeats
 	p.start(t, "scheduler", "kube-scheduler", "--kubeconfig="+scheduler, "--authentication-kubeconfig="+scheduler, "--authorization-kubeconfig="+scheduler,
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", freePort(t)), "--leader-elect=false", "--cert-dir="+p.path("scheduler-pki"))
 }
 
-// startNodes makes nodes and lets kwok play them.
+// startNodes makes nodes and plays their kubelets.
 func (p *plane) startNodes(t *testing.T) {
 	ctx := t.Context()
 	for n := range nodes {
@@ -196,12 +193,7 @@ func (p *plane) startNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(p.path("stages.yaml"), stages, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	kwok := freePort(t)
-	p.start(t, "kwok", "kwok", "--config", p.path("stages.yaml"), "--node-lease-duration-seconds=40", "--kubeconfig="+p.admin, "--manage-all-nodes=true",
-		fmt.Sprintf("--server-address=127.0.0.1:%d", kwok), fmt.Sprintf("--node-port=%d", kwok), "--node-ip=127.0.0.1", "--cidr=10.0.0.1/16")
+	go p.play(t)
 	waitFor(t, "nodes", time.Minute, func() error {
 		list, err := p.api.List(ctx, kindNode, "", "")
 		if err != nil {

@@ -1,0 +1,88 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/weightwarden/weightwarden/internal/cluster"
+)
+
+// play plays the kubelets of all nodes until the test ends: nodes are ready,
+// what is scheduled to them runs at once, and what is deleted is let go of at
+// once.
+func (p *plane) play(t *testing.T) {
+	conf, err := clientcmd.BuildConfigFromFlags("", p.admin)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	conf.QPS, conf.Burst, conf.Timeout = 500, 1000, 5*time.Second
+	d, err := dynamic.NewForConfig(conf)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	api := connected(t, p.admin)
+	ctx := t.Context()
+	for n := 0; ctx.Err() == nil; n++ {
+		nodes, _ := api.List(ctx, kindNode, "", "")
+		for _, o := range nodes {
+			if !condition(o, "Ready") {
+				ref := kindNode.In("", o.ObjectName())
+				ref.Sub = "status"
+				_, _ = api.Patch(ctx, ref, []cluster.Op{{Op: "add", Path: "/status/conditions", Value: cluster.Encode(conditions("Ready"))}}, false)
+			}
+		}
+		pods, _ := api.List(ctx, cluster.Pods, "", "")
+		for _, o := range pods {
+			if o.Text("/spec/nodeName") != "" {
+				n++
+				kubelet(ctx, api, d, o, n)
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func conditions(names ...string) (out []any) {
+	for _, name := range names {
+		out = append(out, map[string]any{"type": name, "status": "True", "lastTransitionTime": time.Now().UTC().Format(time.RFC3339)})
+	}
+	return out
+}
+
+// kubelet does for one pod what its node would do.
+func kubelet(ctx context.Context, api cluster.API, d dynamic.Interface, o cluster.Object, n int) {
+	now := time.Now().UTC().Format(time.RFC3339)
+	switch {
+	case o.Ending():
+		at := schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+		none := int64(0)
+		_ = d.Resource(at).Namespace(o.Namespace()).Delete(ctx, o.ObjectName(), metav1.DeleteOptions{GracePeriodSeconds: &none})
+	case o.Text("/status/phase") == "Pending":
+		ip := fmt.Sprintf("10.%d.%d.%d", 1+n>>16&0x7f, n>>8&0xff, n&0xff)
+		var containers []any
+		for _, c := range o.Items("/spec/containers") {
+			containers = append(containers, map[string]any{
+				"name": c.Text("/name"), "image": c.Text("/image"), "imageID": c.Text("/image"), "ready": true, "restartCount": 0,
+				"state": map[string]any{"running": map[string]any{"startedAt": now}},
+			})
+		}
+		status := map[string]any{
+			"phase": "Running", "startTime": now, "podIP": ip, "podIPs": []any{map[string]any{"ip": ip}},
+			"conditions": append(conditions("Initialized", "ContainersReady", "Ready"), conditions("PodScheduled")...), "containerStatuses": containers,
+		}
+		ref := cluster.Pods.In(o.Namespace(), o.ObjectName())
+		ref.Sub = "status"
+		_, _ = api.Patch(ctx, ref, []cluster.Op{
+			{Op: "test", Path: "/metadata/uid", Value: cluster.Encode(o.UID())}, {Op: "add", Path: "/status", Value: cluster.Encode(status)},
+		}, false)
+	}
+}
