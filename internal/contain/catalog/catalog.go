@@ -34,7 +34,7 @@ type ClusterDriver interface {
 // replace it is denied, and nothing ends before it was detached. A rollback
 // goes the other way.
 func Cluster(api cluster.API, scenes cluster.Scenes, versions stop.Versions) []ClusterDriver {
-	return []ClusterDriver{
+	drivers := []ClusterDriver{
 		traffic.New(api, scenes),
 		suspend.New(api, scenes),
 		denypolicy.New(api, scenes),
@@ -42,4 +42,9 @@ func Cluster(api cluster.API, scenes cluster.Scenes, versions stop.Versions) []C
 		quarantine.New(api, scenes),
 		stop.New(api, scenes, versions),
 	}
+	where := &site{api: api}
+	for n, d := range drivers {
+		drivers[n] = sited{d, where}
+	}
+	return drivers
 }

@@ -175,6 +175,9 @@ func (s scenario) state(t *testing.T, p *plane) map[string]any {
 				for _, counted := range []string{"managedFields", "resourceVersion", "generation"} {
 					delete(meta, counted)
 				}
+				if counted, ok := meta["annotations"].(map[string]any); ok {
+					delete(counted, "deprecated.daemonset.template.generation")
+				}
 				delete(o, "status")
 				if s.remade {
 					delete(meta, "ownerReferences")
