@@ -190,11 +190,34 @@ func (s *session) preflight(ctx context.Context, steps []action.Step) error {
 		}
 	}
 	if len(missing) == 0 {
-		return nil
+		return s.rehearse(ctx, steps)
 	}
 	slices.Sort(missing)
 	return fault.New(fault.Refused, "this user may not do in the cluster what the plan needs: %s", strings.Join(slices.Compact(missing), "; ")).
 		WithHint("bind the roles that weightwarden kube rbac prints, or name another user with --context or --as; nothing was changed")
+}
+
+// rehearse asks the cluster to make each edit as a dry run: what admission or
+// validation refuses is known before anybody is asked to approve. That an
+// object changes just now is no refusal.
+func (s *session) rehearse(ctx context.Context, steps []action.Step) error {
+	for _, step := range steps {
+		edit, ok := cluster.EditOf(step)
+		if !ok {
+			continue
+		}
+		switch err := edit.Dry(ctx, s.cluster); fault.KindOf(err) {
+		case fault.Refused, fault.Invalid:
+			return fault.New(fault.KindOf(err), "step %s (%s), tried as a dry run: %w", step.ID, step.Summary, err).
+				WithHint("find out what in the cluster refuses it, then plan again; nothing was changed")
+		case fault.Conflict:
+		default:
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (s *session) needs(step action.Step) []cluster.Need {

@@ -34,15 +34,16 @@ type ClusterDriver interface {
 // replace it is denied, and nothing ends before it was detached. A rollback
 // goes the other way.
 func Cluster(api cluster.API, scenes cluster.Scenes, versions stop.Versions) []ClusterDriver {
+	above := suspend.New(api, scenes)
 	drivers := []ClusterDriver{
 		traffic.New(api, scenes),
-		suspend.New(api, scenes),
+		above,
 		denypolicy.New(api, scenes),
 		detach.New(api, scenes),
 		quarantine.New(api, scenes),
 		stop.New(api, scenes, versions),
 	}
-	where := &site{api: api}
+	where := &site{api: api, above: above.Above}
 	for n, d := range drivers {
 		drivers[n] = sited{d, where}
 	}

@@ -10,9 +10,11 @@ import (
 	"github.com/weightwarden/weightwarden/internal/fault"
 )
 
-// site knows which cluster the API is of. It asks once.
+// site knows which cluster the API is of, and who is above what a step changes
+// there. It asks once.
 type site struct {
 	api   cluster.API
+	above func(context.Context, action.Step) (action.Step, error)
 	mu    sync.Mutex
 	known string
 }
@@ -66,4 +68,12 @@ func (d sited) Observe(ctx context.Context, s action.Step) (action.Observation, 
 		return action.Observation{}, err
 	}
 	return d.ClusterDriver.Observe(ctx, s)
+}
+
+// Escalate suspends who applies what the step changed, or what owns it.
+func (d sited) Escalate(ctx context.Context, s action.Step) (action.Step, error) {
+	if err := d.site.holds(ctx, s); err != nil {
+		return action.Step{}, err
+	}
+	return d.site.above(ctx, s)
 }
