@@ -172,7 +172,7 @@ func doneSteps(inc *incident.Incident, model string) (out []action.Step) {
 // preflight asks the cluster, before anybody is asked to approve, whether it
 // will let this user take the steps and their inverses.
 func (s *session) preflight(ctx context.Context, steps []action.Step) error {
-	var missing []string
+	asked := cluster.Questions{}
 	for _, step := range steps {
 		for _, one := range []*action.Step{&step, step.Inverse} {
 			if one == nil {
@@ -182,18 +182,17 @@ func (s *session) preflight(ctx context.Context, steps []action.Step) error {
 			if err != nil {
 				return err
 			}
-			lacks, err := cluster.Missing(ctx, s.cluster, s.needs(*one), site.Namespaces)
-			if err != nil {
-				return err
-			}
-			missing = append(missing, lacks...)
+			asked.Add(s.needs(*one), site.Namespaces)
 		}
+	}
+	missing, err := asked.Missing(ctx, s.cluster)
+	if err != nil {
+		return err
 	}
 	if len(missing) == 0 {
 		return s.rehearse(ctx, steps)
 	}
-	slices.Sort(missing)
-	return fault.New(fault.Refused, "this user may not do in the cluster what the plan needs: %s", strings.Join(slices.Compact(missing), "; ")).
+	return fault.New(fault.Refused, "this user may not do in the cluster what the plan needs: %s", strings.Join(missing, "; ")).
 		WithHint("bind the roles that weightwarden kube rbac prints, or name another user with --context or --as; nothing was changed")
 }
 

@@ -30,14 +30,14 @@ type ClusterDriver interface {
 }
 
 // Cluster returns the drivers of one cluster, in the order in which a model is
-// isolated: requests are kept away first, nothing is detached before what would
-// replace it is denied, and nothing ends before it was detached. A rollback
-// goes the other way.
+// isolated: what would take the rest back is suspended first, then requests are
+// kept away, nothing is detached before what would replace it is denied, and
+// nothing ends before it was detached. A rollback goes the other way.
 func Cluster(api cluster.API, scenes cluster.Scenes, versions stop.Versions) []ClusterDriver {
 	above := suspend.New(api, scenes)
 	drivers := []ClusterDriver{
-		traffic.New(api, scenes),
 		above,
+		traffic.New(api, scenes),
 		denypolicy.New(api, scenes),
 		detach.New(api, scenes),
 		quarantine.New(api, scenes),
