@@ -34,6 +34,7 @@ type stream struct {
 	active, plain bool
 	registry      bool // copyreg.add_extension was imported
 	told          map[toldKey]bool
+	types         map[format.Value]dtype // that BUILD changed
 }
 
 // toldKey keeps the same thing from being reported with every opcode.
@@ -261,11 +262,18 @@ func latin1(text []byte) []byte {
 
 func (s *stream) build(m *format.Machine, e *format.Event) error {
 	s.mutated(m, e, e.Target)
-	if e.Target.Kind() != format.Instance {
+	made := m.Items(e.Target)
+	if e.Target.Kind() != format.Instance || len(made) == 0 {
 		return nil
 	}
-	callee := m.Items(e.Target)[0]
-	if id := callee.GlobalID(); id >= 0 && s.policy(m, id).role == roleWrapper && s.policy(m, id).standing == allowed {
+	id := made[0].GlobalID()
+	if id < 0 {
+		return nil
+	}
+	if m.Global(id).Module == "numpy" && m.Global(id).Name == "dtype" {
+		s.typed(m, e)
+	}
+	if j := s.policy(m, id); j.role == roleWrapper && j.standing == allowed {
 		return s.array(m, e)
 	}
 	return nil
