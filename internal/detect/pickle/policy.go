@@ -162,12 +162,13 @@ func scripted(module string) bool {
 }
 
 // holders are estimators that hold or run callables of their user.
-var holders = []string{"FunctionTransformer", "Memory", "Parallel", "MemorizedFunc"}
+var holders = []string{"FunctionTransformer", "Memory", "Parallel", "MemorizedFunc", "FuncWrapper"}
 
 // estimator accepts classes of scikit-learn that the table does not list:
 // versions move them from module to module.
 func estimator(module, name string) bool {
 	parts := strings.Split(module, ".")
+	name = strings.TrimPrefix(name, "_") // parts of estimators have one
 	if parts[0] != "sklearn" || slices.Contains(parts, "externals") || slices.Contains(parts, "joblib") || slices.Contains(holders, name) {
 		return false
 	}
