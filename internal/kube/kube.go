@@ -7,6 +7,7 @@ package kube
 import (
 	"cmp"
 	"context"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -51,7 +52,7 @@ type Client struct {
 	patience time.Duration
 	// met is set once the API has answered: before, asking again would only
 	// hide a wrong address.
-	met bool
+	met atomic.Bool
 	// Namespace is the one that the flags or the context name, else "default".
 	Namespace string
 }
@@ -123,10 +124,10 @@ func (c *Client) again(ctx context.Context, do func() error) error {
 	for {
 		err := translate(do())
 		if err == nil || fault.KindOf(err) != fault.Incomplete {
-			c.met = true
+			c.met.Store(true)
 			return err
 		}
-		if !c.met || c.patience == 0 {
+		if !c.met.Load() || c.patience == 0 {
 			return err
 		}
 		pause := time.NewTimer(wait)
