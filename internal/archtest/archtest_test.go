@@ -85,7 +85,7 @@ var rows = []row{
 	{"internal/stamp", "internal/artifact internal/fault", "github.com/digitorus/timestamp github.com/sigstore/timestamp-authority/v2"},
 	{"internal/vault", "internal/artifact internal/evidence internal/fault internal/fsop", ""},
 	{"internal/collect", "internal/artifact internal/fault", ""},
-	{"internal/contain/catalog", "internal/action internal/cluster internal/contain/...", ""},
+	{"internal/contain/catalog", "internal/action internal/artifact internal/cluster internal/fault internal/contain/...", ""},
 	{"internal/contain/...", "internal/action internal/artifact internal/cluster internal/fault internal/finding internal/fsop", ""},
 
 	// the only importer of Kubernetes code

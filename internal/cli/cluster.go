@@ -172,7 +172,7 @@ func doneSteps(inc *incident.Incident, model string) (out []action.Step) {
 // preflight asks the cluster, before anybody is asked to approve, whether it
 // will let this user take the steps and their inverses.
 func (s *session) preflight(ctx context.Context, steps []action.Step) error {
-	var missing []string
+	asked := cluster.Questions{}
 	for _, step := range steps {
 		for _, one := range []*action.Step{&step, step.Inverse} {
 			if one == nil {
@@ -182,19 +182,41 @@ func (s *session) preflight(ctx context.Context, steps []action.Step) error {
 			if err != nil {
 				return err
 			}
-			lacks, err := cluster.Missing(ctx, s.cluster, s.needs(*one), site.Namespaces)
+			asked.Add(s.needs(*one), site.Namespaces)
+		}
+	}
+	missing, err := asked.Missing(ctx, s.cluster)
+	if err != nil {
+		return err
+	}
+	if len(missing) == 0 {
+		return s.rehearse(ctx, steps)
+	}
+	return fault.New(fault.Refused, "this user may not do in the cluster what the plan needs: %s", strings.Join(missing, "; ")).
+		WithHint("bind the roles that weightwarden kube rbac prints, or name another user with --context or --as; nothing was changed")
+}
+
+// rehearse asks the cluster to make each edit as a dry run: what admission or
+// validation refuses is known before anybody is asked to approve. That an
+// object changes just now is no refusal.
+func (s *session) rehearse(ctx context.Context, steps []action.Step) error {
+	for _, step := range steps {
+		edit, ok := cluster.EditOf(step)
+		if !ok {
+			continue
+		}
+		switch err := edit.Dry(ctx, s.cluster); fault.KindOf(err) {
+		case fault.Refused, fault.Invalid:
+			return fault.New(fault.KindOf(err), "step %s (%s), tried as a dry run: %w", step.ID, step.Summary, err).
+				WithHint("find out what in the cluster refuses it, then plan again; nothing was changed")
+		case fault.Conflict:
+		default:
 			if err != nil {
 				return err
 			}
-			missing = append(missing, lacks...)
 		}
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	slices.Sort(missing)
-	return fault.New(fault.Refused, "this user may not do in the cluster what the plan needs: %s", strings.Join(slices.Compact(missing), "; ")).
-		WithHint("bind the roles that weightwarden kube rbac prints, or name another user with --context or --as; nothing was changed")
+	return nil
 }
 
 func (s *session) needs(step action.Step) []cluster.Need {

@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/weightwarden/weightwarden/internal/fault"
 )
@@ -55,10 +57,31 @@ func Looking() []Need {
 		Need{Assess, ReplicaSets, "scale", []string{"get"}}, Need{Assess, Rollouts, "scale", []string{"get"}})
 }
 
-// Missing asks the API which of the needs are not met in the namespaces, and
-// returns them in words.
-func Missing(ctx context.Context, api API, needs []Need, namespaces []string) ([]string, error) {
-	var missing []string
+// question is one thing that somebody may have to be allowed to do.
+type question struct {
+	role            Role
+	kind            Kind
+	sub             string
+	verb, namespace string
+}
+
+func (q question) String() string {
+	resource := q.kind.Resource
+	if q.sub != "" {
+		resource += "/" + q.sub
+	}
+	text := q.verb + " " + strings.TrimSuffix(resource+"."+q.kind.Group, ".")
+	if q.namespace != "" {
+		text += fmt.Sprintf(" in namespace %q", q.namespace)
+	}
+	return fmt.Sprintf("%s (role %s)", text, q.role)
+}
+
+// Questions collects what has to be allowed, each only once.
+type Questions map[question]bool
+
+// Add takes in the needs in the namespaces.
+func (q Questions) Add(needs []Need, namespaces []string) {
 	for _, n := range needs {
 		places := namespaces
 		if n.Kind.ClusterScoped() || len(places) == 0 {
@@ -66,30 +89,52 @@ func Missing(ctx context.Context, api API, needs []Need, namespaces []string) ([
 		}
 		for _, ns := range places {
 			for _, verb := range n.Verbs {
-				ok, err := allowed(ctx, api, n, verb, ns)
-				if err != nil {
-					return nil, err
-				}
-				if text := verb + " " + strings.TrimSuffix(n.resource()+"."+n.Kind.Group, "."); !ok {
-					if ns != "" {
-						text += fmt.Sprintf(" in namespace %q", ns)
-					}
-					missing = append(missing, fmt.Sprintf("%s (role %s)", text, n.Role))
-				}
+				q[question{n.Role, n.Kind, n.Sub, verb, ns}] = true
 			}
 		}
 	}
-	slices.Sort(missing)
-	return slices.Compact(missing), nil
 }
 
-func allowed(ctx context.Context, api API, n Need, verb, namespace string) (bool, error) {
-	attributes := map[string]any{"verb": verb, "group": n.Kind.Group, "version": n.Kind.Version, "resource": n.Kind.Resource}
-	if n.Sub != "" {
-		attributes["subresource"] = n.Sub
+// askedAtOnce is how many questions are put at the same time: whoever waits for
+// the answers has a model in production that is tampered with.
+const askedAtOnce = 8
+
+// Missing asks the API which of it is not allowed, and returns that in words.
+func (q Questions) Missing(ctx context.Context, api API) ([]string, error) {
+	var (
+		mu      sync.Mutex
+		missing []string
+		errs    []error
+		all     sync.WaitGroup
+	)
+	slots := make(chan struct{}, askedAtOnce)
+	for one := range q {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			ok, err := allowed(ctx, api, one)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				errs = append(errs, err)
+			case !ok:
+				missing = append(missing, one.String())
+			}
+		})
 	}
-	if namespace != "" {
-		attributes["namespace"] = namespace
+	all.Wait()
+	slices.Sort(missing)
+	return slices.Compact(missing), errors.Join(errs...)
+}
+
+func allowed(ctx context.Context, api API, q question) (bool, error) {
+	attributes := map[string]any{"verb": q.verb, "group": q.kind.Group, "version": q.kind.Version, "resource": q.kind.Resource}
+	if q.sub != "" {
+		attributes["subresource"] = q.sub
+	}
+	if q.namespace != "" {
+		attributes["namespace"] = q.namespace
 	}
 	answer, err := api.Create(ctx, SelfAccessReviews, Object{"spec": map[string]any{"resourceAttributes": attributes}}, false)
 	if fault.KindOf(err) == fault.NotFound {

@@ -201,13 +201,12 @@ func (e Edit) Apply(ctx context.Context, api API) error {
 	return err
 }
 
-// Dry asks the API whether it would accept the edit.
+// Dry asks the API whether it would accept the edit, as the object is now.
 func (e Edit) Dry(ctx context.Context, api API) error {
 	o, err := api.Get(ctx, e.Object)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = api.Patch(ctx, e.Object, e.Ops(o), true)
 	}
-	_, err = api.Patch(ctx, e.Object, e.Ops(o), true)
 	return err
 }
 

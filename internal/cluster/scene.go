@@ -92,11 +92,10 @@ var templated = []Kind{Deployments, StatefulSets, DaemonSets, ReplicaSets, Rollo
 // could not be; what may be absent and is, is not mentioned.
 func Find(ctx context.Context, api API, s Selector) (*Scene, error) {
 	f := finder{api: api, selector: s, nodes: map[string]Node{}, scene: &Scene{Selector: s}}
-	system, err := api.Get(ctx, Namespaces.In("", "kube-system"))
-	if err != nil {
-		return nil, fmt.Errorf("identify the cluster: %w", err)
+	var err error
+	if f.scene.Cluster, err = Identify(ctx, api); err != nil {
+		return nil, err
 	}
-	f.scene.Cluster = system.UID()
 	namespaces := s.Namespaces
 	if len(namespaces) == 0 {
 		namespaces = []string{""}
@@ -108,6 +107,16 @@ func Find(ctx context.Context, api API, s Selector) (*Scene, error) {
 	}
 	slices.SortFunc(f.scene.Workloads, func(a, b Workload) int { return cmp.Compare(a.Root.Ref.String(), b.Root.Ref.String()) })
 	return f.scene, nil
+}
+
+// Identify returns what stands for a cluster: the UID of its namespace
+// kube-system.
+func Identify(ctx context.Context, api API) (string, error) {
+	system, err := api.Get(ctx, Namespaces.In("", "kube-system"))
+	if err != nil {
+		return "", fmt.Errorf("identify the cluster: %w", err)
+	}
+	return system.UID(), nil
 }
 
 type finder struct {

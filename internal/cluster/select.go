@@ -22,6 +22,8 @@ const (
 	// NoteVersion is the root digest of the verified version that a workload
 	// was rolled back to.
 	NoteVersion = "weightwarden.dev/verified-version"
+	// NoteTrial marks a pod, never made, by which an incident's denial is tried.
+	NoteTrial = "incident.weightwarden.dev/trial"
 	// LabelModel is the label by which workloads name their model.
 	LabelModel = "model"
 )

@@ -45,6 +45,17 @@ func SiteOf(s action.Step) (Site, error) {
 	return site, nil
 }
 
+// EditOf returns the edit that a step makes; false for one that makes none.
+func EditOf(s action.Step) (Edit, bool) {
+	var p struct {
+		Edit *Edit `json:"edit"`
+	}
+	if json.Unmarshal(s.Params, &p) != nil || p.Edit == nil {
+		return Edit{}, false
+	}
+	return *p.Edit, true
+}
+
 // NoSuchKind is the error for a step that a driver does not know.
 func NoSuchKind(driver, kind string) error {
 	return fault.New(fault.Invalid, "driver %s: no step of kind %.40q", driver, kind).

@@ -30,16 +30,22 @@ type ClusterDriver interface {
 }
 
 // Cluster returns the drivers of one cluster, in the order in which a model is
-// isolated: requests are kept away first, nothing is detached before what would
-// replace it is denied, and nothing ends before it was detached. A rollback
-// goes the other way.
+// isolated: what would take the rest back is suspended first, then requests are
+// kept away, nothing is detached before what would replace it is denied, and
+// nothing ends before it was detached. A rollback goes the other way.
 func Cluster(api cluster.API, scenes cluster.Scenes, versions stop.Versions) []ClusterDriver {
-	return []ClusterDriver{
+	above := suspend.New(api, scenes)
+	drivers := []ClusterDriver{
+		above,
 		traffic.New(api, scenes),
-		suspend.New(api, scenes),
 		denypolicy.New(api, scenes),
 		detach.New(api, scenes),
 		quarantine.New(api, scenes),
 		stop.New(api, scenes, versions),
 	}
+	where := &site{api: api, above: above.Above}
+	for n, d := range drivers {
+		drivers[n] = sited{d, where}
+	}
+	return drivers
 }

@@ -26,6 +26,9 @@ const (
 	kindAllow = "allow_pods" // inverse of deny
 )
 
+// prefix begins the names of all policies of this driver.
+const prefix = "weightwarden-"
+
 // Driver denies. It holds no state.
 type Driver struct {
 	api    cluster.API
@@ -73,7 +76,7 @@ func (d *Driver) Isolate(ctx context.Context, r action.Request) (action.Draft, e
 	w := scene.Workloads[0]
 	p := params{
 		Site:   cluster.Site{Cluster: scene.Cluster, Namespaces: []string{w.Control.Ref.Namespace}},
-		Policy: "weightwarden-" + strings.ToLower(r.Incident) + "-" + short(r.Model.ID), Incident: r.Incident, Rule: rule, Trial: trial(w),
+		Policy: prefix + strings.ToLower(r.Incident) + "-" + short(r.Model.ID), Incident: r.Incident, Rule: rule, Trial: trial(w),
 	}
 	target := cluster.AdmissionPolicies.In("", p.Policy).String()
 	step := action.Step{
@@ -236,8 +239,43 @@ func (d *Driver) try(ctx context.Context, p params) (action.Observation, error) 
 		return cluster.Saw(action.NotDone, "the API accepts a pod of the bad version: the policy is not in force"), nil
 	case strings.Contains(err.Error(), "'"+p.Policy+"'"):
 		return cluster.Saw(action.Done, "the API refuses a pod of the bad version by the policy %s", p.Policy), nil
+	case strings.Contains(err.Error(), "'"+prefix):
+		return d.beside(ctx, p)
 	case slices.Contains([]fault.Kind{fault.Refused, fault.Invalid}, fault.KindOf(err)):
 		return cluster.Saw(action.NotDone, "the API refuses the trial for another reason, which proves nothing: %v", err), nil
 	}
 	return action.Observation{}, err
+}
+
+// beside proves the policy where one of another incident refuses the same pod
+// already: the API names only the first that refuses. A pod that nothing but
+// this policy knows shows whether it is in force, and with it all that it says.
+func (d *Driver) beside(ctx context.Context, p params) (action.Observation, error) {
+	_, err := d.api.Create(ctx, cluster.Pods, cluster.Object{
+		"apiVersion": "v1", "kind": "Pod",
+		"metadata": map[string]any{
+			"name": "weightwarden-trial", "namespace": p.Trial.Namespace(), "annotations": map[string]any{cluster.NoteTrial: p.Incident},
+		},
+		"spec": probe(),
+	}, true)
+	switch {
+	case err == nil:
+		return cluster.Saw(action.NotDone, "the API refuses a pod of the bad version by the policy of another incident; this one is not yet in force"), nil
+	case strings.Contains(err.Error(), "'"+p.Policy+"'"):
+		return cluster.Saw(action.Done, "the API refuses a pod of the bad version by the policy of another incident, and %s is in force as well", p.Policy), nil
+	case slices.Contains([]fault.Kind{fault.Refused, fault.Invalid}, fault.KindOf(err)):
+		return cluster.Saw(action.NotDone, "the API refuses the trial for another reason, which proves nothing: %v", err), nil
+	}
+	return action.Observation{}, err
+}
+
+// probe is what the smallest pod has that no security standard forbids.
+func probe() map[string]any {
+	return map[string]any{
+		"securityContext": map[string]any{"runAsNonRoot": true, "seccompProfile": map[string]any{"type": "RuntimeDefault"}},
+		"containers": []any{map[string]any{
+			"name": "trial", "image": "weightwarden.invalid/trial",
+			"securityContext": map[string]any{"allowPrivilegeEscalation": false, "capabilities": map[string]any{"drop": []any{"ALL"}}},
+		}},
+	}
 }

@@ -216,6 +216,9 @@ func (p params) policy() cluster.Object {
 			"validations": []any{map[string]any{
 				"expression": p.Rule.expression(), "reason": "Forbidden",
 				"message": "the model is denied by incident " + p.Incident + ": weightwarden incident show " + p.Incident,
+			}, map[string]any{
+				"expression": fmt.Sprintf("!(has(object.metadata.annotations) && %[1]q in object.metadata.annotations && object.metadata.annotations[%[1]q] == %[2]q)", cluster.NoteTrial, p.Incident),
+				"reason":     "Forbidden", "message": "this policy of incident " + p.Incident + " is in force",
 			}},
 		},
 	}

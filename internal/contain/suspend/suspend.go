@@ -153,9 +153,12 @@ func claims(o cluster.Object) (out []claim) {
 		}
 		out = append(out, claim{cluster.Applications, namespace, name, cluster.Pointer("metadata", "annotations", "argocd.argoproj.io/skip-reconcile"), "true"})
 	}
-	for kind, prefix := range map[cluster.Kind]string{cluster.Kustomizations: "kustomize", cluster.HelmReleases: "helm"} {
-		if name := labels[prefix+".toolkit.fluxcd.io/name"]; name != "" {
-			out = append(out, claim{kind, labels[prefix+".toolkit.fluxcd.io/namespace"], name, "/spec/suspend", true})
+	for _, flux := range []struct {
+		kind   cluster.Kind
+		prefix string
+	}{{cluster.HelmReleases, "helm"}, {cluster.Kustomizations, "kustomize"}} {
+		if name := labels[flux.prefix+".toolkit.fluxcd.io/name"]; name != "" {
+			out = append(out, claim{flux.kind, labels[flux.prefix+".toolkit.fluxcd.io/namespace"], name, "/spec/suspend", true})
 		}
 	}
 	return out

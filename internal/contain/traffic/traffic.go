@@ -47,7 +47,8 @@ type params struct {
 }
 
 // Isolate plans to cut every service that reaches only pods of the model. One
-// that reaches others too is left: detaching the pods takes them out of it.
+// that reaches others too, or that a controller keeps as it made it, is left:
+// detaching the pods takes them out of it.
 func (d *Driver) Isolate(ctx context.Context, r action.Request) (action.Draft, error) {
 	scene, err := d.scenes(ctx, r.Model)
 	if err != nil {
@@ -59,6 +60,10 @@ func (d *Driver) Isolate(ctx context.Context, r action.Request) (action.Draft, e
 		switch by := route.Object.Texts("/spec/selector")[cluster.KeyServing]; {
 		case route.Shared:
 			draft.Remarks = append(draft.Remarks, fmt.Sprintf("%s reaches pods of others too and is not cut: the model's pods leave it when they are detached", ref))
+			continue
+		case route.Object.Controller() != nil:
+			draft.Remarks = append(draft.Remarks, fmt.Sprintf("%s belongs to %s, which puts its selector back, and is not cut: the model's pods leave it when they are detached",
+				ref, artifact.Quote(route.Object.Controller().Text("/kind")+" "+route.Object.Controller().Text("/name"))))
 			continue
 		case by != "":
 			draft.Remarks = append(draft.Remarks, fmt.Sprintf("%s is cut already, by %s", ref, artifact.Quote(by)))

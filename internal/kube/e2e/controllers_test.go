@@ -70,6 +70,9 @@ func (p *plane) kserve(ctx context.Context) {
 		_, _ = p.api.Create(ctx, cluster.Services, cluster.Object{"metadata": meta, "spec": map[string]any{
 			"selector": selector, "ports": []any{map[string]any{"port": int64(80), "targetPort": int64(8080)}},
 		}}, false)
+		if svc, err := p.api.Get(ctx, made[1]); err == nil && svc.Texts("/spec/selector")[cluster.KeyServing] != "" {
+			_ = cluster.NewEdit(made[1], svc, cluster.Set(svc, "/spec/selector", selector)).Apply(ctx, p.api)
+		}
 		_, err := p.api.Create(ctx, cluster.Deployments, cluster.Object{"metadata": meta, "spec": map[string]any{
 			"replicas": o.Number("/spec/predictor/minReplicas"), "selector": map[string]any{"matchLabels": selector},
 			"template": map[string]any{"metadata": map[string]any{"labels": labels}, "spec": map[string]any{

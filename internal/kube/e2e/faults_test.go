@@ -206,7 +206,7 @@ func denyRule(t *testing.T, p *plane, s stage) {
 		return err
 	}
 	s.host.at("intended detach-deployments-"+ns+"-fraud", func() {
-		if err := trial("elsewhere.invalid/copy@sha256:" + bad); fault.KindOf(err) != fault.Refused {
+		if err := trial("elsewhere.invalid/copy@sha256:" + s.bad()); fault.KindOf(err) != fault.Refused {
 			t.Errorf("the digest is not refused before detaching: %v", err)
 		}
 	})
@@ -249,7 +249,7 @@ func denyRule(t *testing.T, p *plane, s stage) {
 			}
 			began := time.Now()
 			waitFor(t, "the policy is in force again", 10*time.Second, func() error {
-				if err := trial("registry.invalid/fraud@sha256:" + bad); fault.KindOf(err) != fault.Refused {
+				if err := trial("registry.invalid/fraud@sha256:" + s.bad()); fault.KindOf(err) != fault.Refused {
 					return fmt.Errorf("accepted: %w", err)
 				}
 				return nil

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/weightwarden/weightwarden/internal/cluster"
+	"github.com/weightwarden/weightwarden/internal/kube"
 )
 
 // play plays the kubelets of all nodes until the test ends: nodes are ready,
@@ -29,7 +30,11 @@ func (p *plane) play(t *testing.T) {
 		t.Error(err)
 		return
 	}
-	api := connected(t, p.admin)
+	api, err := kube.Connect(kube.Options{Kubeconfig: p.admin, Version: "e2e", Patience: time.Millisecond}) // the next look is soon
+	if err != nil {
+		t.Error(err)
+		return
+	}
 	ctx := t.Context()
 	for n := 0; ctx.Err() == nil; n++ {
 		nodes, _ := api.List(ctx, kindNode, "", "")
