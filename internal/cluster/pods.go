@@ -20,20 +20,6 @@ func Running(pod Object) bool { return pod.Text("/status/phase") == "Running" &&
 // Ended reports whether a pod runs nothing any more.
 func Ended(pod Object) bool { return ended(pod) }
 
-// Digests returns the digests of the images that a pod's status says it runs,
-// by container.
-func Digests(pod Object) map[string]string {
-	out := map[string]string{}
-	for _, list := range []string{"/status/containerStatuses", "/status/initContainerStatuses"} {
-		for _, c := range pod.Items(list) {
-			if _, digest, ok := strings.Cut(c.Text("/imageID"), "sha256:"); ok {
-				out[c.Text("/name")] = "sha256:" + digest
-			}
-		}
-	}
-	return out
-}
-
 // Digest returns the digest in an image reference, or "".
 func Digest(reference string) string {
 	if _, digest, ok := strings.Cut(reference, "@sha256:"); ok {

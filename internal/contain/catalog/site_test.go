@@ -148,6 +148,22 @@ func TestWhoAppliesIsSuspended(t *testing.T) {
 	if err != nil || s.Target != `Kustomization flux/all` || s.Driver != "suspend" || s.Inverse == nil {
 		t.Errorf("%+v, %v", s, err)
 	}
+	var p struct{ Again []cluster.Edit }
+	if err := json.Unmarshal(s.Params, &p); err != nil || len(p.Again) != 1 || p.Again[0].Object.Sub != "scale" {
+		t.Errorf("it does again %+v, %v", p.Again, err)
+	}
+	if o, err := drivers["suspend"].Observe(t.Context(), s); err != nil || o.Outcome != action.NotDone {
+		t.Errorf("it is not suspended: %+v, %v", o, err)
+	}
+	// Suspending alone is not all of it: what was taken back has to be done.
+	api.objects["Kustomization flux/all"]["spec"].(map[string]any)["suspend"] = true
+	if o, err := drivers["suspend"].Observe(t.Context(), s); err != nil || o.Outcome != action.NotDone || !strings.Contains(o.Detail, "Deployment") {
+		t.Errorf("what was taken back is not done: %+v, %v", o, err)
+	}
+	api.objects["Deployment ml/fraud"]["spec"].(map[string]any)["replicas"] = 0
+	if o, err := drivers["suspend"].Observe(t.Context(), s); err != nil || o.Outcome != action.Done {
+		t.Errorf("all is done: %+v, %v", o, err)
+	}
 	if edit, ok := cluster.EditOf(s); !ok || len(edit.Fields) != 1 || edit.Fields[0].Path != "/spec/suspend" {
 		t.Errorf("it changes %+v", edit)
 	}

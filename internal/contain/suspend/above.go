@@ -14,8 +14,9 @@ const maxAbove = 8
 
 // Above returns the step that suspends the GitOps object by which what s
 // changed, or an owner of it, is applied: the nearest that is not suspended
-// yet. What is itself applied from elsewhere is suspended there. It returns a
-// NotFound fault when nobody says that it applies any of them.
+// yet. What is itself applied from elsewhere is suspended there. The step makes
+// again what was taken back. It returns a NotFound fault when nobody says that
+// it applies any of them.
 func (d *Driver) Above(ctx context.Context, s action.Step) (action.Step, error) {
 	site, err := cluster.SiteOf(s)
 	if err != nil {
@@ -25,6 +26,14 @@ func (d *Driver) Above(ctx context.Context, s action.Step) (action.Step, error) 
 	if !ok {
 		return action.Step{}, nobody(s)
 	}
+	again := []cluster.Edit{edit}
+	if s.Driver == Name {
+		p, err := d.decode(s)
+		if err != nil {
+			return action.Step{}, err
+		}
+		again = append(again, p.Again...)
+	}
 	ref := edit.Object
 	ref.Sub = ""
 	o, err := d.api.Get(ctx, ref)
@@ -33,7 +42,7 @@ func (d *Driver) Above(ctx context.Context, s action.Step) (action.Step, error) 
 			return action.Step{}, err
 		}
 		if e, found, err := d.applied(ctx, o); err != nil || found {
-			return step(site.Cluster, e), err
+			return above(site, e, again), err
 		}
 		owner := o.Controller()
 		if owner == nil {
@@ -49,6 +58,16 @@ func (d *Driver) Above(ctx context.Context, s action.Step) (action.Step, error) 
 		}
 	}
 	return action.Step{}, nobody(s)
+}
+
+// above is the step that suspends, and makes again what was taken back.
+func above(site cluster.Site, e cluster.Edit, again []cluster.Edit) action.Step {
+	p := params{Site: cluster.Site{Cluster: site.Cluster, Namespaces: []string{e.Object.Namespace}}, Edit: e, Again: again}
+	s := step(site.Cluster, e)
+	s.Summary = "suspend it, so that it does not take back what is done, and do again what it took back"
+	s.Post = "it is suspended, and what it took back is done"
+	s.Params = cluster.Encode(p)
+	return s // its inverse lets it act again; the steps that were taken back have their own
 }
 
 func nobody(s action.Step) error {

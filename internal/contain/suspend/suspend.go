@@ -61,6 +61,8 @@ func (*Driver) Needs() map[string][]cluster.Need {
 type params struct {
 	cluster.Site
 	Edit cluster.Edit `json:"edit"`
+	// Again are edits that were taken back until Edit was made.
+	Again []cluster.Edit `json:"again,omitempty"`
 }
 
 // Isolate plans to suspend each autoscaler of a workload and each GitOps
@@ -95,7 +97,7 @@ func step(site string, e cluster.Edit) action.Step {
 	return action.Step{
 		ID: "suspend-" + e.Object.Resource + "-" + e.Object.Namespace + "-" + e.Object.Object, Driver: Name, Kind: suspendPrefix + e.Object.Resource,
 		Target: e.Object.String(), Summary: "suspend it, so that it does not take back what is done",
-		Post: "it is suspended", Timeout: 20, Params: cluster.Encode(params{at, e}), Inverse: &inverse,
+		Post: "it is suspended", Timeout: 20, Params: cluster.Encode(params{Site: at, Edit: e}), Inverse: &inverse,
 	}
 }
 
@@ -103,7 +105,7 @@ func resume(at cluster.Site, e cluster.Edit) action.Step {
 	return action.Step{
 		ID: "resume-" + e.Object.Resource + "-" + e.Object.Namespace + "-" + e.Object.Object, Driver: Name, Kind: resumePrefix + e.Object.Resource,
 		Target: e.Object.String(), Summary: "let it act again, as before", Post: "it is as it was before it was suspended",
-		Timeout: 20, Params: cluster.Encode(params{at, e}),
+		Timeout: 20, Params: cluster.Encode(params{Site: at, Edit: e}),
 	}
 }
 
@@ -223,22 +225,44 @@ func (d *Driver) Rollback(_ context.Context, r action.Request) (action.Draft, er
 	return draft, nil
 }
 
-// Execute makes the edit.
+// Execute makes the edit, and those that were taken back until it was made.
 func (d *Driver) Execute(ctx context.Context, s action.Step) error {
 	p, err := d.decode(s)
 	if err != nil {
 		return err
 	}
-	return p.Edit.Apply(ctx, d.api)
+	if err := p.Edit.Apply(ctx, d.api); err != nil || len(p.Again) == 0 {
+		return err
+	}
+	return cluster.Await(ctx, s, func(ctx context.Context) (action.Observation, error) {
+		for _, e := range p.Again {
+			// Who was about to take it back when it was suspended may do so once more.
+			if err := e.Apply(ctx, d.api); err != nil && fault.KindOf(err) != fault.Conflict {
+				return action.Observation{}, err
+			}
+		}
+		return d.observe(ctx, p)
+	})
 }
 
-// Observe looks at the object.
+// Observe looks at the object, and at what was taken back.
 func (d *Driver) Observe(ctx context.Context, s action.Step) (action.Observation, error) {
 	p, err := d.decode(s)
 	if err != nil {
 		return action.Observation{}, err
 	}
-	return p.Edit.Observe(ctx, d.api)
+	return d.observe(ctx, p)
+}
+
+func (d *Driver) observe(ctx context.Context, p params) (action.Observation, error) {
+	o, err := p.Edit.Observe(ctx, d.api)
+	for _, e := range p.Again {
+		if err != nil || o.Outcome != action.Done {
+			return o, err
+		}
+		o, err = e.Observe(ctx, d.api)
+	}
+	return o, err
 }
 
 func (d *Driver) decode(s action.Step) (params, error) {

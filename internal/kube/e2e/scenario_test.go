@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -34,6 +35,8 @@ type scenario struct {
 	// remade says that a controller deletes and makes what is between the
 	// root and the pods, so that only these are the same after an undo.
 	remade bool
+	// bare says that nobody controls the pods, so that nobody rolls them back.
+	bare bool
 	// within is how long after --apply the endpoints may take to be empty.
 	within time.Duration
 }
@@ -225,6 +228,7 @@ func TestScenarios(t *testing.T) {
 		{name: "autoscaled", replicas: 3},
 		{name: "namespaces", namespaces: []string{"namespaces-a", "namespaces-b"}, replicas: 4},
 		{name: "gitops", replicas: 3},
+		{name: "pods", replicas: 2, bare: true},
 		{name: "rollout", replicas: 3},
 		{name: "kserve", replicas: 3, remade: true},
 	}
@@ -252,6 +256,7 @@ func (s scenario) story(t *testing.T, p *plane, kubeconfig string) {
 	before, pods := s.state(t, p), s.pods(t, p)
 
 	h.declare("fraud")
+	s.planned(t, h)
 	s.isolate(t, p, h, pods)
 	h.rotated()
 	h.act(0, "undo", "--apply")
@@ -267,7 +272,52 @@ func (s scenario) story(t *testing.T, p *plane, kubeconfig string) {
 
 	h.declare("fraud")
 	s.isolate(t, p, h, pods)
-	s.rollback(t, p, h, pods)
+	if !s.bare {
+		s.rollback(t, p, h, pods)
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// planned compares the plan with the scenario's golden one: which steps, on
+// what, in which order, and what is remarked.
+func (s scenario) planned(t *testing.T, h *host) {
+	t.Helper()
+	text, _ := json.Marshal(h.act(0, "isolate")["plan"])
+	var plan struct {
+		Steps []struct {
+			ID, Kind, Target, Summary, Post string
+			Inverse                         *struct{ Kind, Summary string }
+		}
+		Remarks []string
+	}
+	if err := json.Unmarshal(text, &plan); err != nil || len(plan.Steps) == 0 {
+		t.Fatalf("no plan: %v", err)
+	}
+	var b strings.Builder
+	for _, step := range plan.Steps {
+		fmt.Fprintf(&b, "%s (%s) of %s\n  %s\n  done when: %s\n", step.ID, step.Kind, step.Target, step.Summary, step.Post)
+		if step.Inverse != nil {
+			fmt.Fprintf(&b, "  taken back by %s: %s\n", step.Inverse.Kind, step.Inverse.Summary)
+		}
+	}
+	for _, remark := range plan.Remarks {
+		fmt.Fprintf(&b, "remark: %s\n", remark)
+	}
+	got := strings.NewReplacer(h.incident, "INCIDENT", strings.ToLower(h.incident), "incident").Replace(b.String())
+	file := filepath.Join("testdata", "scenarios", s.name, "plan.golden")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("the plan is another one than in %s (write it with -update):\n%s", file, d)
+	}
 }
 
 // isolate takes the model out of serving and looks at the cluster: nobody is
