@@ -43,6 +43,9 @@ type Agent struct {
 	// Report, where set, is told the outcome of every cycle, and of every look
 	// between cycles that found something. Calls do not overlap.
 	Report func(*check.Report)
+	// Sync, where set, makes durable what Memory and Record were given, when no
+	// alert follows that the outbox makes durable with all that came before it.
+	Sync func(context.Context) error
 	// Respond, where set, is told what was found, after it was recorded and its
 	// alerts are kept. It does not wait for what it begins.
 	Respond func(*check.Report)
@@ -62,6 +65,10 @@ type Agent struct {
 	memory *memory    // nil before it was read
 	looks  map[string]uint64
 	state  progress
+	// queued is that the outbox has the alerts of the memory.
+	queued bool
+	// unsynced is that something was kept that is not durable yet.
+	unsynced bool
 }
 
 // progress is what the agent has done so far.

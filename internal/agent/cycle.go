@@ -62,7 +62,9 @@ func tally(r *check.Report) {
 //
 // First the verdicts are recorded, then it is remembered what there is, with
 // the alerts about it, then these go into the outbox, and then an incident is
-// declared: a crash in between neither loses nor repeats any of it.
+// declared: a crash in between neither loses nor repeats any of it. The disk is
+// waited for once, when the alerts are in the outbox: that makes durable what
+// came before, too.
 func (a *Agent) take(ctx context.Context, report *check.Report, whole bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -75,14 +77,19 @@ func (a *Agent) take(ctx context.Context, report *check.Report, whole bool) {
 			a.looked(m, report)
 		}
 	}
-	if err := a.Record.verdicts(ctx, report, l); err != nil && ctx.Err() == nil {
+	written, err := a.Record.verdicts(ctx, report, l)
+	if err != nil && ctx.Err() == nil {
 		a.Log.Error("verdict not recorded", "error", err)
 	}
+	a.unsynced = a.unsynced || written
 	if err := a.alert(ctx, report, l); err != nil && ctx.Err() == nil {
 		a.Log.Error("alert not kept", "error", err)
 	}
 	if err := a.declare(ctx, report); err != nil && ctx.Err() == nil {
 		a.Log.Error("incident not declared", "error", err)
+	}
+	if err := a.sync(ctx); err != nil && ctx.Err() == nil {
+		a.Log.Error("record not synced", "error", err)
 	}
 	if a.Respond != nil && len(report.Indicators) > 0 {
 		a.Respond(report)
@@ -147,8 +154,10 @@ func (a *Agent) alert(ctx context.Context, report *check.Report, l look) error {
 	if err != nil {
 		return err
 	}
-	if err := a.enqueue(ctx, before.Pending); err != nil {
-		return err
+	if !a.queued {
+		if err := a.enqueue(ctx, before.Pending); err != nil {
+			return err
+		}
 	}
 	a.witness(before, report)
 	now, change := before.update(report, l)
@@ -198,8 +207,23 @@ func (a *Agent) compose(c Change) ([]pending, error) {
 }
 
 func (a *Agent) enqueue(ctx context.Context, list []pending) error {
-	if a.Delivery == nil || len(list) == 0 {
+	if a.Delivery != nil && len(list) > 0 {
+		fresh, err := a.Delivery.add(ctx, list)
+		if err != nil {
+			return err
+		}
+		a.unsynced = a.unsynced && !fresh
+	}
+	a.queued = true
+	return nil
+}
+
+// sync makes durable what no alert made so.
+func (a *Agent) sync(ctx context.Context) error {
+	if a.Sync == nil || !a.unsynced {
 		return nil
 	}
-	return a.Delivery.add(ctx, list)
+	err := a.Sync(ctx)
+	a.unsynced = err != nil
+	return err
 }

@@ -117,18 +117,20 @@ const (
 // outbox; what this one puts there wakes who delivers it.
 const idle = 5 * time.Second
 
-// add puts alerts into the outbox and wakes who delivers them.
-func (d *Delivery) add(ctx context.Context, list []pending) error {
+// add puts alerts into the outbox and wakes who delivers them. It says whether
+// one was new there, and so made durable.
+func (d *Delivery) add(ctx context.Context, list []pending) (fresh bool, err error) {
 	for _, p := range list {
-		_, err := d.Outbox.Add(ctx, outbox.Item{
+		added, err := d.Outbox.Add(ctx, outbox.Item{
 			Key: p.Key, Target: channel, Group: p.Group, Priority: p.Priority, Payload: p.Payload, CreatedAt: p.At, NextAt: p.At,
 		})
 		if err != nil {
-			return err
+			return fresh, err
 		}
+		fresh = fresh || added
 	}
 	d.kick(channel)
-	return nil
+	return fresh, nil
 }
 
 func (d *Delivery) kick(target string) {

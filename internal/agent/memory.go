@@ -170,6 +170,9 @@ func (a *Agent) recall(ctx context.Context) (memory, error) {
 
 // remember stores the memory where it has changed: every version is kept.
 func (a *Agent) remember(ctx context.Context, before, now memory, at time.Time) error {
+	if len(now.Pending) == 0 {
+		before.Pending = nil // the outbox has them, and takes them only once
+	}
 	was, err := json.Marshal(before)
 	if err != nil {
 		return err
@@ -182,6 +185,7 @@ func (a *Agent) remember(ctx context.Context, before, now memory, at time.Time) 
 		if err := a.Memory.Put(ctx, memoryKind, memoryName, doc, at); err != nil {
 			return err
 		}
+		a.unsynced, a.queued = true, false
 	}
 	a.memory = &now
 	return nil

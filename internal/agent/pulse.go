@@ -122,6 +122,9 @@ func (a *Agent) beat(ctx context.Context) {
 func (a *Agent) lastBeat(ctx context.Context) {
 	a.mu.Lock()
 	err := a.Record.flush(ctx, time.Now())
+	if err == nil && a.Sync != nil {
+		err = a.Sync(ctx)
+	}
 	a.mu.Unlock()
 	if err != nil {
 		a.Log.Error("verdicts not recorded", "error", err)

@@ -118,13 +118,13 @@ func (r *Record) Take(s Stayed) {
 	}
 }
 
-// verdicts records what a look came to.
-func (r *Record) verdicts(ctx context.Context, report *check.Report, l look) error {
+// verdicts records what a look came to, and says whether that was anything new.
+func (r *Record) verdicts(ctx context.Context, report *check.Report, l look) (written bool, err error) {
 	if r == nil {
-		return nil
+		return false, nil
 	}
 	if err := r.load(ctx); err != nil {
-		return err
+		return false, err
 	}
 	var drafts []evidence.Draft
 	fresh := map[string]standing{}
@@ -151,11 +151,11 @@ func (r *Record) verdicts(ctx context.Context, report *check.Report, l look) err
 	}
 	if len(drafts) > 0 {
 		if _, err := r.Ledger.Append(ctx, VerdictLog, evidence.Any, drafts...); err != nil {
-			return fmt.Errorf("record verdicts: %w", err)
+			return false, fmt.Errorf("record verdicts: %w", err)
 		}
 	}
 	r.known, r.stayed = after, stayed
-	return nil
+	return len(drafts) > 0, nil
 }
 
 // count adds a cycle that came to the same.

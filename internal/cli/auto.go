@@ -82,6 +82,8 @@ func (s *session) containOne(ctx context.Context, p config.AutoContain, m config
 	if err != nil || saidBefore(inc, answers) {
 		return err
 	}
+	ctx, done := lasting(ctx, containGrace)
+	defer done()
 	body := incident.Automatic{Policy: p.Name, Model: m.ID, Plan: plan.Hash(), Expires: p.Expires, Because: string(because.Type) + ": " + because.Description}
 	if err := r.Apply(ctx, plan, append(s.secretTasks(inc), r.Draft(incident.KindAutomatic, body))...); err != nil {
 		return err
@@ -164,11 +166,46 @@ func (s *session) containing(ctx context.Context, found <-chan *check.Report) {
 	}
 }
 
-// offer puts what was found where nothing waits yet. What does not fit is found
-// again by the next cycle.
-func offer(found chan<- *check.Report, report *check.Report) {
+// offer hands over what was found without waiting. What still waits there is
+// kept, but for what the later report is about. Calls must not overlap.
+func offer(found chan *check.Report, report *check.Report) {
 	select {
-	case found <- report:
+	case waiting := <-found:
+		report = joined(waiting, report)
 	default:
 	}
+	found <- report
+}
+
+// joined is the later report with what only the earlier one is about.
+func joined(earlier, later *check.Report) *check.Report {
+	newer := map[string]bool{}
+	for _, m := range later.Models {
+		newer[m.ID] = true
+	}
+	both := *later
+	both.Models = slices.Clone(later.Models)
+	both.Indicators = slices.Clone(later.Indicators)
+	for _, m := range earlier.Models {
+		if !newer[m.ID] {
+			both.Models = append(both.Models, m)
+		}
+	}
+	for _, i := range earlier.Indicators {
+		if !newer[i.Source] {
+			both.Indicators = append(both.Indicators, i)
+		}
+	}
+	return &both
+}
+
+// containGrace is how long an action under way may go on after the end, or
+// after a new configuration: what is broken off is left to people.
+const containGrace = 5 * time.Second
+
+// lasting returns a context that ends a while after ctx does.
+func lasting(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return longer, func() { stop(); cancel() }
 }

@@ -96,7 +96,7 @@ func runEvidenceVerify(ctx context.Context, g *globals, o evidenceVerifyOptions,
 	}
 	out := bundleVerification{path, "intact", report, nil}
 	trusted := false
-	if out.Stamps, trusted, err = o.stamps(report.Stamps); err != nil {
+	if out.Stamps, trusted, err = verifyStamps(report.Stamps, o.roots); err != nil {
 		return err
 	}
 	untrusted := report.Untrusted || !trusted

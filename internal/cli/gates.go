@@ -24,28 +24,23 @@ type refusal struct {
 // refusals asks the gates about what has not been done yet: isolating, rolling
 // back, closing. The plans are not made for that, so what depends on their
 // steps shows only when they are.
-func (s *session) refusals(ctx context.Context, inc *incident.Incident, board clock.Board) ([]refusal, error) {
+func (s *session) refusals(ctx context.Context, inc *respond.Board, board clock.Board) []refusal {
 	out := []refusal{}
 	if inc.State == incident.Done {
-		return out, nil
+		return out
 	}
-	r := s.responder()
 	for _, model := range inc.Models {
 		for _, what := range []action.Name{action.Isolate, action.Rollback} {
-			if done(inc, model, what) {
+			if done(inc.Incident, model, what) {
 				continue
 			}
 			stub := action.Plan{Incident: inc.ID, Action: what, Model: model, Steps: []action.Step{{ID: string(what), Destroys: true, Inverse: &action.Step{}}}}
-			answers, err := r.Ask(ctx, stub)
-			if err != nil {
-				return nil, err
-			}
-			for _, a := range answers {
+			for _, a := range inc.Ask(ctx, stub) {
 				out = append(out, refusal{what, model, withoutPlan(a, inc.ID)})
 			}
 		}
 	}
-	if list := unsent(inc, board); len(list) > 0 {
+	if list := unsent(inc.Incident, board); len(list) > 0 {
 		if _, waived := inc.WaiverOf(incident.GateComms, ""); !waived {
 			out = append(out, refusal{action.Close, "", respond.Answer{Gate: incident.GateComms, Reason: respond.Unsent(list), Hint: respond.UnsentHint(inc.ID)}})
 		}
@@ -53,7 +48,7 @@ func (s *session) refusals(ctx context.Context, inc *incident.Incident, board cl
 	if inc.People != nil && inc.Severity >= finding.High && inc.People.Roster.Needs(approval.Close) > 0 {
 		out = append(out, refusal{action.Close, "", respond.Answer{Gate: "G6", Reason: "closing it needs the approval of a second person"}})
 	}
-	return out, nil
+	return out
 }
 
 // withoutPlan drops the hash of a plan that does not exist.

@@ -133,13 +133,22 @@ func (k *keeper) flagged(ctx context.Context, f report.ScanFile, findings []find
 	if f.Bytes <= maxFlaggedFile {
 		return k.seal(ctx, item, func() (artifact.Digest, int64, error) { return k.vault.PutFile(ctx, root, name) })
 	}
+	inside := false
 	for i := range findings {
-		if findings[i].File != f.Path || findings[i].Offset < 0 || findings[i].Member != "" {
+		if findings[i].File != f.Path || findings[i].Offset < 0 {
+			continue
+		}
+		if findings[i].Member != "" { // its offset is that in the member
+			inside = true
 			continue
 		}
 		if err := k.stretch(ctx, root, name, f, &findings[i]); err != nil {
 			return err
 		}
+	}
+	if inside {
+		item.Type = itemFlaggedBytes
+		return k.gap(ctx, item, fmt.Errorf("what is flagged lies in members of a file of %d bytes: take a copy of the file", f.Bytes))
 	}
 	return nil
 }

@@ -121,27 +121,24 @@ func newIncidentShow(g *globals) *cobra.Command {
 		Example: "  weightwarden incident show INC-20261123-ABCDEFGH",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.with(cmd.Context(), func(s *session) error {
-				inc, err := s.fold(cmd.Context(), args[0])
+				inc, err := s.responder().Board(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
-				book, board, err := s.outlook(inc)
+				book, board, err := s.outlook(inc.Incident)
 				if err != nil {
 					return err
 				}
-				refused, err := s.refusals(cmd.Context(), inc, board)
-				if err != nil {
-					return err
-				}
+				refused := s.refusals(cmd.Context(), inc, board)
 				out := struct {
 					*incident.Incident
 					Next   []string      `json:"next"`
 					Gates  []refusal     `json:"gates"`
 					Clocks []clock.Clock `json:"clocks"`
-				}{inc, book.Next(inc, blocked(refused)), refused, board.Clocks}
+				}{inc.Incident, book.Next(inc.Incident, blocked(refused)), refused, board.Clocks}
 				return g.print(out, func(p *printer) {
-					printIncident(p, inc)
-					printPeopleInvolved(p, inc)
+					printIncident(p, inc.Incident)
+					printPeopleInvolved(p, inc.Incident)
 					printDue(p, board)
 					printRefusals(p, refused)
 					printNext(p, book, inc.ID, out.Next)

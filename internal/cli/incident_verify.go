@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 
@@ -18,12 +20,13 @@ import (
 
 type incidentVerifyOptions struct {
 	checkpoints []string
-	key         string
+	key, roots  string
 }
 
 func (o *incidentVerifyOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.checkpoints, "checkpoint", nil, "`file` with a checkpoint that was exported earlier (repeatable)")
 	f.StringVar(&o.key, "key", "", "verifier key to rely on instead of the one in the state directory (content of state.pub)")
+	f.StringVar(&o.roots, "timestamp-roots", "", "PEM `file` of the root certificates of time stamping authorities to trust")
 }
 
 func newIncidentVerify(g *globals) *cobra.Command {
@@ -38,7 +41,12 @@ checkpoint that was kept elsewhere: weightwarden incident checkpoint ID > FILE
 
 ID "host" stands for the host's record of baselines and deny-list, "watch" for
 the watcher's record of verdicts.
-Exit code 1 when anything was altered.`,
+
+Time stamps in the record are verified with --timestamp-roots, at the time that
+they name; without it they are shown and called unverified.
+
+Exit code 1 when anything was altered, 3 when the record is intact but has a time
+stamp that does not verify.`,
 		Example: "  weightwarden incident verify INC-20261123-ABCDEFGH --checkpoint inc.checkpoint",
 		RunE:    func(cmd *cobra.Command, args []string) error { return runIncidentVerify(cmd.Context(), g, o, args[0]) },
 	}
@@ -55,6 +63,9 @@ type verification struct {
 	Key        string             `json:"key"`
 	Problems   []evidence.Problem `json:"problems"`
 	Evidence   []damaged          `json:"evidence"`
+	Stamps     []stamped          `json:"time_stamps,omitempty"`
+	// untrusted says that a time stamp does not verify.
+	untrusted bool
 }
 
 // damaged is a sealed item that is not in the vault as it was sealed.
@@ -78,7 +89,7 @@ func runIncidentVerify(ctx context.Context, g *globals, o incidentVerifyOptions,
 		if err := g.print(out, func(p *printer) { printRecordVerification(p, out) }); err != nil {
 			return err
 		}
-		return outcome(out.Verdict != "intact", false, false)
+		return outcome(out.Verdict == "altered", out.untrusted, false)
 	})
 }
 
@@ -115,11 +126,40 @@ func (s *session) verifyRecord(ctx context.Context, o incidentVerifyOptions, id 
 	if id != trust.Log {
 		out.Problems = append(out.Problems, incident.VerifyApprovals(id, state.Rows)...)
 	}
+	if err := out.stamps(state, o.roots); err != nil {
+		return nil, err
+	}
 	s.verifyVault(ctx, state, out)
 	if len(out.Problems)+len(out.Evidence) > 0 {
 		out.Verdict = "altered"
 	}
 	return out, ctx.Err()
+}
+
+// stamps verifies the time stamps in the record.
+func (v *verification) stamps(state evidence.LogState, roots string) error {
+	var list []incident.Stamped
+	for _, row := range state.Rows {
+		if !bytes.Contains(row.Raw, []byte(incident.KindStamped)) {
+			continue
+		}
+		e, err := evidence.ParseEntry(row.Raw)
+		if err != nil || e.Kind != incident.KindStamped {
+			continue // what cannot be read is among the problems already
+		}
+		var body incident.Stamped
+		if err := e.Decode(&body); err != nil {
+			v.Problems = append(v.Problems, evidence.Problem{Kind: evidence.Unreadable, Seq: e.Seq, Detail: fmt.Sprintf("entry %d: its time stamp cannot be read", e.Seq)})
+			continue
+		}
+		list = append(list, body)
+	}
+	out, good, err := verifyStamps(list, roots)
+	v.Stamps, v.untrusted = out, !good
+	if !good {
+		v.Verdict = "untrusted"
+	}
+	return err
 }
 
 // verifyVault checks every item that the record says was sealed. Each object
@@ -167,6 +207,7 @@ func printRecordVerification(p *printer, v *verification) {
 	for _, d := range v.Evidence {
 		p.printf("  evidence    %s: %s\n", artifact.Quote(d.Name), oneLine(d.Detail))
 	}
+	printStamps(p, v.Stamps)
 	p.printf("verified with %s\n", v.Key)
 }
 

@@ -139,22 +139,19 @@ can do is done when somebody says so: incident fact ID step_STEP done.`,
 		Example: "  weightwarden incident next INC-20261123-ABCDEFGH",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.with(cmd.Context(), func(s *session) error {
-				inc, err := s.fold(cmd.Context(), args[0])
+				inc, err := s.responder().Board(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
-				book, board, err := s.outlook(inc)
+				book, board, err := s.outlook(inc.Incident)
 				if err != nil {
 					return err
 				}
-				refused, err := s.refusals(cmd.Context(), inc, board)
-				if err != nil {
-					return err
-				}
+				refused := s.refusals(cmd.Context(), inc, board)
 				out := struct {
 					playbook.Advice
 					Deadlines []string `json:"deadlines"`
-				}{book.Advise(inc, blocked(refused), urgent(board)...), pressing(board)}
+				}{book.Advise(inc.Incident, blocked(refused), urgent(board)...), pressing(board)}
 				return g.print(out, func(p *printer) { printAdvice(p, out.Advice, out.Deadlines) })
 			})
 		},

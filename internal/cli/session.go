@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/weightwarden/weightwarden/internal/action"
 	"github.com/weightwarden/weightwarden/internal/approval"
@@ -40,6 +41,9 @@ type session struct {
 	drivers []action.Driver
 	// people is who takes part, as configured.
 	people approval.Roster
+	// declaring is held while an incident is declared without a person: what is
+	// watched and what is contained may both find that there is none yet.
+	declaring *sync.Mutex
 	// The way to a cluster, where there is one: see connect.
 	cluster   *kube.Client
 	scenes    cluster.Scenes
@@ -76,7 +80,7 @@ func (g *globals) open(ctx context.Context) (*session, error) {
 	}
 	s := &session{
 		globals: g, dir: dir, key: key, db: db, ledger: db.Ledger(), vault: v, conf: conf,
-		drivers: driversOf(conf),
+		drivers: driversOf(conf), declaring: &sync.Mutex{},
 	}
 	if s.people, err = s.roster(); err != nil {
 		return nil, errors.Join(err, db.Close())

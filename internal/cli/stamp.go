@@ -58,11 +58,12 @@ type stamped struct {
 	Reason  string `json:"reason,omitempty"`
 }
 
-// stamps verifies time stamps. good is false where one does not verify.
-func (o *evidenceVerifyOptions) stamps(list []incident.Stamped) (out []stamped, good bool, err error) {
+// verifyStamps verifies time stamps against the root certificates in the file
+// trusted, if one is named. good is false where one does not verify.
+func verifyStamps(list []incident.Stamped, trusted string) (out []stamped, good bool, err error) {
 	var roots []*x509.Certificate
-	if o.roots != "" {
-		if roots, err = readRoots(o.roots); err != nil {
+	if trusted != "" {
+		if roots, err = readRoots(trusted); err != nil {
 			return nil, false, err
 		}
 	}

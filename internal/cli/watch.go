@@ -98,7 +98,7 @@ func (s *session) watch(ctx context.Context, plan watchPlan, o *operator) error 
 		Looker:  live, PassAge: s.conf.Watch.FullPassAge, Rate: s.conf.Hashing.Rate,
 	}
 	a := &agent.Agent{
-		Checker: live, Memory: s.db.Documents(), Interval: s.conf.CheckInterval,
+		Checker: live, Memory: s.db.Deferred().Documents(), Sync: s.db.Sync, Interval: s.conf.CheckInterval,
 		MinSeverity: max(s.conf.Alerts.MinSeverity, finding.Low), Log: s.log(),
 		Eyes: eyes, Record: s.verdicts(), Pulse: s.pulse(o.see), Host: s.host(),
 	}
@@ -139,7 +139,7 @@ func roots(targets []check.Target) []watch.Root {
 // verdicts is the record of verdicts, with the cycles that an earlier watcher
 // had not written down when it ended.
 func (s *session) verdicts() *agent.Record {
-	r := &agent.Record{Ledger: s.ledger, Actor: s.Actor}
+	r := &agent.Record{Ledger: s.db.Deferred().Ledger(), Actor: s.Actor}
 	if h, err := s.heartbeat(); err == nil {
 		r.Take(h.Stayed)
 	}

@@ -27,6 +27,8 @@ func (d *declarer) Least() finding.Severity { return d.least }
 // Declare implements [agent.Declarer]. The record says what was declared: a
 // model has one open incident at a time, and it lists a sign once.
 func (d *declarer) Declare(ctx context.Context, model string, signs []indicator.Indicator) (string, bool, error) {
+	d.declaring.Lock()
+	defer d.declaring.Unlock()
 	open, err := d.openIncident(ctx, model)
 	if err != nil {
 		return "", false, err

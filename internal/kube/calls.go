@@ -126,8 +126,12 @@ func (c *Client) Delete(ctx context.Context, ref cluster.Ref, uid string) error 
 // Resource asks the API which resource a kind of object is.
 func (c *Client) Resource(ctx context.Context, apiVersion, kind string) (found cluster.Kind, err error) {
 	err = c.again(ctx, func() error {
-		list, err := c.discovery.ServerResourcesForGroupVersion(apiVersion)
-		if err != nil {
+		path := "/apis/"
+		if !strings.Contains(apiVersion, "/") {
+			path = "/api/"
+		}
+		list := metav1.APIResourceList{}
+		if err := c.raw.Get().AbsPath(path + apiVersion).Do(ctx).Into(&list); err != nil {
 			return err
 		}
 		for _, r := range list.APIResources {
@@ -147,9 +151,6 @@ func (c *Client) Resource(ctx context.Context, apiVersion, kind string) (found c
 
 // Logs returns what a container wrote; at most the last 64 MiB.
 func (c *Client) Logs(ctx context.Context, namespace, pod, container string, previous bool) (io.ReadCloser, error) {
-	if c.raw == nil {
-		return nil, fault.New(fault.Incomplete, "read the output of pod %q: there is no connection", pod)
-	}
 	stream, err := c.raw.Get().AbsPath("/api/v1/namespaces", namespace, "pods", pod, "log").
 		Param("container", container).Param("previous", strconv.FormatBool(previous)).
 		Param("timestamps", "true").Param("limitBytes", strconv.Itoa(64<<20)).Stream(ctx)

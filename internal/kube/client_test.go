@@ -111,3 +111,34 @@ func TestNobodyThere(t *testing.T) {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }
+
+func TestResource(t *testing.T) {
+	c := stub(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/api/v1":
+			give(w, `{"kind":"APIResourceList","groupVersion":"v1","resources":[{"name":"pods/log","kind":"Pod"},{"name":"pods","kind":"Pod","namespaced":true}]}`)
+		case "/apis/ray.io/v1":
+			give(w, `{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"ray.io/v1","resources":[{"name":"rayclusters","kind":"RayCluster","namespaced":true}]}`)
+		default:
+			status(w, 404, "NotFound", "the server could not find the requested resource")
+		}
+	}, time.Millisecond)
+	tests := map[string]struct {
+		apiVersion, kind string
+		want             cluster.Kind
+		fault            fault.Kind
+	}{
+		"core":       {"v1", "Pod", cluster.Pods, 0},
+		"group":      {"ray.io/v1", "RayCluster", cluster.Kind{Group: "ray.io", Version: "v1", Resource: "rayclusters", Name: "RayCluster"}, 0},
+		"no_kind":    {"v1", "Pood", cluster.Kind{}, fault.NotFound},
+		"no_version": {"ray.io/v2", "RayCluster", cluster.Kind{}, fault.NotFound},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := c.Resource(t.Context(), tt.apiVersion, tt.kind)
+			if got != tt.want || (err != nil) != (tt.fault != 0) || err != nil && fault.KindOf(err) != tt.fault {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+}

@@ -10,8 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/discovery"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -45,10 +47,9 @@ const (
 
 // Client is a connection to one cluster.
 type Client struct {
-	dynamic   dynamic.Interface
-	discovery discovery.DiscoveryInterface
-	raw       rest.Interface
-	patience  time.Duration
+	dynamic  dynamic.Interface
+	raw      rest.Interface
+	patience time.Duration
 	// met is set once the API has answered: before, asking again would only
 	// hide a wrong address.
 	met atomic.Bool
@@ -85,19 +86,22 @@ func connect(conf *rest.Config, namespace string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "prepare to talk to the cluster: %w", err)
 	}
-	disco, err := discovery.NewDiscoveryClientForConfig(conf)
+	raw, err := bare(conf)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "prepare to talk to the cluster: %w", err)
 	}
-	c := New(d, disco)
-	c.raw, c.Namespace, c.patience = disco.RESTClient(), namespace, cmp.Or(o.Patience, patience)
-	return c, nil
+	return &Client{dynamic: d, raw: raw, Namespace: namespace, patience: cmp.Or(o.Patience, patience)}, nil
 }
 
-// New returns a client over the interfaces of client-go, its fakes for
-// instance. It asks once.
-func New(d dynamic.Interface, disco discovery.DiscoveryInterface) *Client {
-	return &Client{dynamic: d, discovery: disco, Namespace: "default"}
+// bare returns a client for what the dynamic one has no call for. It knows the
+// API's own types only: client-go's discovery would bring those of every group
+// into the program, and their registration into the start of every command.
+func bare(conf *rest.Config) (rest.Interface, error) {
+	own := runtime.NewScheme()
+	metav1.AddToGroupVersion(own, schema.GroupVersion{Version: "v1"})
+	conf = rest.CopyConfig(conf)
+	conf.NegotiatedSerializer = serializer.NewCodecFactory(own).WithoutConversion()
+	return rest.UnversionedRESTClientFor(conf)
 }
 
 func resource(k cluster.Kind) schema.GroupVersionResource {

@@ -96,18 +96,24 @@ type Answer struct {
 
 // Ask returns what the gates would say to a plan now. It records nothing.
 func (r *Responder) Ask(ctx context.Context, plan action.Plan) ([]Answer, error) {
-	inc, entries, err := r.load(ctx, plan.Incident)
+	b, err := r.Board(ctx, plan.Incident)
 	if err != nil {
 		return nil, err
 	}
-	q := r.about(ctx, inc, entries, plan)
+	return b.Ask(ctx, plan), nil
+}
+
+// Ask returns what the gates would say to a plan as the record stands on the
+// board. It records nothing.
+func (b *Board) Ask(ctx context.Context, plan action.Plan) []Answer {
+	q := b.r.about(ctx, b.Incident, b.entries, plan)
 	answers := []Answer{}
 	for _, g := range Gates() {
 		if reason, hint := g.refuses(q); reason != "" {
 			answers = append(answers, Answer{g.ID, reason, hint})
 		}
 	}
-	return answers, nil
+	return answers
 }
 
 // admit asks gates and returns by what the plan is approved, with the entries

@@ -76,6 +76,25 @@ func (r *Responder) Load(ctx context.Context, id string) (*incident.Incident, er
 	return inc, err
 }
 
+// Board is an incident with the record that it was folded from: what is asked
+// about it is asked of one reading of the record, and a long record is read
+// once.
+type Board struct {
+	*incident.Incident
+
+	r       *Responder
+	entries []evidence.Entry
+}
+
+// Board reads the incident as [Responder.Load], for questions about it.
+func (r *Responder) Board(ctx context.Context, id string) (*Board, error) {
+	inc, entries, err := r.load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &Board{inc, r, entries}, nil
+}
+
 func (r *Responder) load(ctx context.Context, id string) (*incident.Incident, []evidence.Entry, error) {
 	if err := incident.CheckID(id); err != nil {
 		return nil, nil, err

@@ -95,10 +95,27 @@ func legacy(object, keys string) string {
 
 // joblibArray is a list of an array of one float and whatever follows.
 func joblibArray(behind string) string {
-	dtype := "cnumpy\ndtype\n(" + text("f8") + "K\x00K\x01tR"
+	return joblibOf(text("f8"), "", "\x00\x00\x00\x00\x00\x00\xf0?"+behind)
+}
+
+// joblibOf is a list of an array of one element of a type, which BUILD may
+// give a state, and the bytes that follow.
+func joblibOf(code, built, bytes string) string {
+	dtype := "cnumpy\ndtype\n(" + code + "K\x00K\x01tR" + built
 	state := "}(" + text("subclass") + "cnumpy\nndarray\n" + text("shape") + "K\x01\x85" + text("order") + text("C") +
 		text("dtype") + dtype + text("allow_mmap") + "\x88u"
-	return "\x80\x03](cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81" + state + "b" + "\x00\x00\x00\x00\x00\x00\xf0?" + behind + "e."
+	return "\x80\x03](cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81" + state + "b" + bytes + "e."
+}
+
+// module is a class the way legacy torch files have it, with its source.
+func module(class string) string {
+	return "\x80\x02(" + text("module") + class + text("net.py") + text("class Net: pass") + "tQ"
+}
+
+// dtypeState is what BUILD gives a numpy.dtype: of a size, with flags.
+func dtypeState(size, flags int32) string {
+	number := func(n int32) string { return "J" + string(binary.LittleEndian.AppendUint32(nil, uint32(n))) }
+	return "(K\x03" + text("|") + "NNN" + number(size) + number(-1) + number(flags) + "tb"
 }
 
 // npy is an array with the header.
@@ -179,6 +196,12 @@ func pickleAttacks() []attack {
 		{39, "persistent_id_of_text", "a.pkl", "\x80\x02Pelsewhere\n.", sus, "WW-PICKLE-010"},
 		{39, "dangerous_type_slot", "a.pkl", "\x80\x02(" + text("storage") + "cos\nsystem\n" + text("0") + text("cpu") + "K\x01tQ.", mal, "WW-PICKLE-010"},
 		{40, "payload_behind_an_array", "a.joblib", joblibArray(system), mal, "WW-PICKLE-001"},
+		{39, "class_with_its_source", "a.pt", legacy(module("cos\nsystem\n")+text("id")+"\x85R.", "\x80\x02]."), mal, "WW-PICKLE-001"},
+		{39, "unknown_class_with_its_source", "a.pt", legacy(module("cnobody\nHelper\n")+")\x81.", "\x80\x02]."), mal, "WW-PICKLE-010"},
+		{1, "maker_of_unknown_objects", "a.pkl", "\x80\x02csklearn.neighbors._kd_tree\nnewObj\ncnobody\nHelper\n\x85R.", sus, "WW-PICKLE-007"},
+		{40, "numbers_that_are_objects", "a.joblib", joblibOf(text("f8"), dtypeState(-1, 63), system), mal, "WW-PICKLE-001"},
+		{40, "objects_that_are_numbers", "a.joblib", joblibOf(text("O8"), dtypeState(-1, 0), system), mal, "WW-PICKLE-001"},
+		{40, "records_of_another_size", "a.joblib", joblibOf(text("V8"), dtypeState(4, 0), "1234"+system), sus, "WW-PICKLE-017"},
 		{40, "array_too_long", "a.joblib", joblibArray("")[:len(joblibArray(""))-6], sus, "WW-PICKLE-017"},
 		{41, "transparent_decompression", "a.pkl.gz", gzipped(evil), mal, "WW-PICKLE-001"},
 		{41, "zlib", "a.pkl", deflated(evil), mal, "WW-PICKLE-001"},
@@ -290,6 +313,14 @@ func TestBenign(t *testing.T) {
 		"bytes.pkl":        "\x80\x02c_codecs\nencode\n(" + text("abcdefghij") + text("latin1") + "tR.",
 		"set.pkl":          "\x80\x02c__builtin__\nset\n](K\x01K\x02e\x85R.",
 		"array.joblib":     joblibArray(""),
+		"numbers.joblib":   joblibOf(text("f8"), dtypeState(-1, 0), "\x00\x00\x00\x00\x00\x00\xf0?"),
+		"records.joblib":   joblibOf(text("V12"), dtypeState(12, 16), "\xffecords of 12"[:12]),
+		"layers.pkl":       "\x80\x02ctorch.nn.modules.linear\nLinear\n)\x81}b.",
+		"module.pt":        legacy(module("ctorch.nn.modules.linear\nLinear\n")+")\x81}b.", "\x80\x02]."),
+		"scores.pkl":       "\x80\x02csklearn.metrics._scorer\n_passthrough_scorer\n.",
+		"tree.pkl":         "\x80\x02csklearn.neighbors._kd_tree\nnewObj\ncsklearn.neighbors._kd_tree\nKDTree\n\x85R.",
+		"scripted.pkl":     "\x80\x02c__torch__.net.___torch_mangle_0\nNet\n)\x81}b.",
+		"ranges.debug_pkl": "\x80\x02ctorch.jit._pickle\nbuild_intlist\n]K\x01a\x85R.",
 		"ordered.pkl":      "\x80\x02ccollections\nOrderedDict\n)R(" + text("weight") + "K\x01u.",
 		"legacy.pt":        legacy("\x80\x02}.", "\x80\x02]."),
 		"words.txt":        "os.system is a name, and base64 an encoding\n",

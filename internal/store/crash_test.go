@@ -40,7 +40,8 @@ func appendForEver(dir string) error {
 	}
 	for i := 0; ; i++ {
 		drafts := []evidence.Draft{draft, draft, draft}[:i%3+1]
-		entries, err := db.Ledger().Append(context.Background(), "a", evidence.Any, drafts...)
+		// What is synced later outlives the process all the same.
+		entries, err := []*store.DB{db, db.Deferred()}[i%2].Ledger().Append(context.Background(), "a", evidence.Any, drafts...)
 		if err != nil {
 			return err
 		}

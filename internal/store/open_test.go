@@ -246,21 +246,3 @@ func wantLog(t *testing.T, db *store.DB, atLeast int) {
 		t.Errorf("log has %d entries, want %d; problems: %v", len(s.Rows), atLeast, problems)
 	}
 }
-
-// A state directory of the first version is brought up to date, with all that
-// is in it.
-func TestUpgradeFromFirstVersion(t *testing.T) {
-	dir := used(t, 50)
-	alter(t, dir, "DROP TABLE leases; PRAGMA user_version = 1")
-	db := open(t, dir)
-	entries, err := db.Ledger().Entries(t.Context(), "a", 1)
-	if err != nil || len(entries) != 50 {
-		t.Errorf("%d entries, %v", len(entries), err)
-	}
-	if doc, _, err := db.Documents().Get(t.Context(), "baseline", "m"); err != nil || string(doc) != "two" {
-		t.Errorf("document %q, %v", doc, err)
-	}
-	if _, err := db.Leases().Acquire(t.Context(), "m", "a", draft.Time, time.Second, false); err != nil {
-		t.Error(err)
-	}
-}

@@ -29,7 +29,8 @@ func (o *Outbox) Split(ctx context.Context, id int64, into []outbox.Item, at tim
 			return fault.New(fault.Invalid, "queue message: it has no key")
 		}
 	}
-	return o.db.inTx(ctx, "hand message on", func(tx *sql.Tx) error {
+	// Synced with whatever is reported next: who loses it splits the same again.
+	return o.db.Deferred().inTx(ctx, "hand message on", func(tx *sql.Tx) error {
 		delivered, err := isDelivered(ctx, tx, id)
 		if err != nil || delivered {
 			return err

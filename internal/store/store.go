@@ -7,7 +7,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/evidence"
@@ -22,6 +24,8 @@ type DB struct {
 	key evidence.SigningKey
 	// verifier is key's public half.
 	verifier evidence.VerifierKey
+	// deferred leaves it to the next synced commit to sync this one.
+	deferred bool
 }
 
 // The contracts that are kept here.
@@ -46,9 +50,34 @@ func (db *DB) Documents() *Documents { return &Documents{db} }
 // Outbox returns the undelivered messages kept in db.
 func (db *DB) Outbox() *Outbox { return &Outbox{db} }
 
+// Deferred returns the same database for what may be synced later: what was
+// stored through it outlives the process at once, and a loss of power with the
+// next commit that is synced, or [DB.Sync]. Order holds: nothing survives
+// without what was stored before it.
+func (db *DB) Deferred() *DB {
+	later := *db
+	later.deferred = true
+	return &later
+}
+
+// Sync syncs what was stored through [DB.Deferred]. Commits share one
+// write-ahead log, so one that is synced takes along those before it.
+func (db *DB) Sync(ctx context.Context) error {
+	synced := *db
+	synced.deferred = false
+	return synced.inTx(ctx, "sync database", func(tx *sql.Tx) error {
+		var version int // written as it is: a commit without a change is not synced
+		if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, version))
+		return err
+	})
+}
+
 // inTx runs do in a transaction that holds the write lock from its beginning.
-// What is done there is synced when inTx returns nil and leaves no trace when
-// it does not. The action says in an error what was being done.
+// What is done there is synced when inTx returns nil, unless db is deferred,
+// and leaves no trace when it does not. The action says in an error what was being done.
 func (db *DB) inTx(ctx context.Context, action string, do func(*sql.Tx) error) (err error) {
 	return db.tx(ctx, action, nil, do)
 }
@@ -59,7 +88,18 @@ func (db *DB) readTx(ctx context.Context, action string, do func(*sql.Tx) error)
 }
 
 func (db *DB) tx(ctx context.Context, action string, opts *sql.TxOptions, do func(*sql.Tx) error) (err error) {
-	tx, err := db.sql.BeginTx(ctx, opts)
+	conn, err := db.sql.Conn(ctx)
+	if err != nil {
+		return explain(action, err)
+	}
+	defer func() { err = errors.Join(err, explain(action, conn.Close())) }()
+	if db.deferred {
+		if _, err := conn.ExecContext(ctx, `PRAGMA synchronous = NORMAL`); err != nil {
+			return explain(action, err)
+		}
+		defer func() { err = errors.Join(err, explain(action, strict(ctx, conn))) }()
+	}
+	tx, err := conn.BeginTx(ctx, opts)
 	if err != nil {
 		return explain(action, err)
 	}
@@ -72,6 +112,16 @@ func (db *DB) tx(ctx context.Context, action string, opts *sql.TxOptions, do fun
 		return explain(action, err)
 	}
 	return explain(action, tx.Commit())
+}
+
+// strict has commits synced again. A connection that cannot be told is given
+// up: no other use gets it.
+func strict(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA synchronous = FULL`)
+	if err != nil {
+		err = errors.Join(err, conn.Raw(func(any) error { return driver.ErrBadConn }))
+	}
+	return err
 }
 
 // ignoreDone drops the error of rolling back what is rolled back already.

@@ -68,7 +68,7 @@ func name(d artifact.Digest) (string, error) {
 // its blocks where the file system can and copying it otherwise, and returns
 // the digest and the size of what is in the vault now. A file that changes
 // while it is copied, or that is not a regular file, is a [fault.Incomplete],
-// and so is a full disk.
+// and so is a full disk; what has no room there is not begun.
 func (v *Vault) PutFile(ctx context.Context, root *os.Root, path string) (artifact.Digest, int64, error) {
 	src, before, err := fsop.OpenRegular(root, path)
 	if err != nil {
@@ -76,8 +76,15 @@ func (v *Vault) PutFile(ctx context.Context, root *os.Root, path string) (artifa
 	}
 	defer src.Close()
 	d, size, err := v.put(ctx, func(dst *os.File) error {
-		if _, err := fsop.CloneOrCopy(ctx, dst, src); err != nil {
-			return err
+		if fsop.Clone(dst, src) != nil { // whatever the reason: copying says what is wrong
+			// What does not fit is not begun: a disk that is full to the last
+			// byte has no room for the record of what is missing.
+			if err := v.Preflight(before.Size()); err != nil {
+				return err
+			}
+			if _, err := fsop.Copy(ctx, dst, src); err != nil {
+				return err
+			}
 		}
 		after, err := src.Stat()
 		if err == nil && !fsop.Unchanged(before, after) {

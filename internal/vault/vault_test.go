@@ -19,6 +19,7 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/fsop"
 	"github.com/weightwarden/weightwarden/internal/vault"
 )
 
@@ -244,6 +245,55 @@ func TestFullDisk(t *testing.T) {
 	if err := v.Preflight(1); err != nil {
 		t.Error(err)
 	}
+}
+
+// A file that does not fit is not begun, and takes nothing from the room that
+// is left.
+func TestFileThatDoesNotFit(t *testing.T) {
+	v := open(t)
+	free, err := fsop.FreeSpace(v.Dir())
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("free space cannot be asked for here")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "weights")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, free+1<<32); err != nil {
+		t.Skipf("no file can be larger than the disk here: %v", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if shares(t, dir) {
+		t.Skip("this file system shares blocks: everything fits")
+	}
+	_, _, err = v.PutFile(t.Context(), root, "weights")
+	if fault.KindOf(err) != fault.Incomplete || !strings.Contains(err.Error(), "has room for") || fault.HintOf(err) == "" {
+		t.Errorf("got %v", err)
+	}
+	if got := files(t, v); len(got) != 0 {
+		t.Errorf("left over: %v", got)
+	}
+}
+
+// shares reports whether the file system of dir can clone a file.
+func shares(t *testing.T, dir string) bool {
+	t.Helper()
+	a, errA := os.Create(filepath.Join(dir, "a"))
+	b, errB := os.Create(filepath.Join(dir, "b"))
+	if err := errors.Join(errA, errB); err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	defer b.Close()
+	return fsop.Clone(b, a) == nil
 }
 
 // TestManyWriters lets many goroutines put the same and different things

@@ -19,6 +19,10 @@ func shared() string {
 func TestTableIsCurrent(t *testing.T) {
 	in, err := os.Open(filepath.Join(shared(), "vectors/schemas/atlas/dist/ATLAS.yaml"))
 	if err != nil {
+		_, none := os.Stat(shared())
+		if none == nil && os.Getenv("WEIGHTWARDEN_TEST_ALL") != "" {
+			t.Fatalf("the shared data has no ATLAS.yaml: %v", err)
+		}
 		t.Skipf("no ATLAS.yaml to compare with: %v", err)
 	}
 	defer in.Close()

@@ -43,11 +43,13 @@ const (
 )
 
 // Driver plans, executes and observes the containment of directories. It
-// holds no state; everything is in the steps and in the file system.
+// holds no state that a step depends on; everything is in the steps and in the
+// file system.
 type Driver struct {
 	quarantine func(modelID string) string
 	proc       string
 	exchange   func(a, b string) error
+	copied     *reads
 }
 
 // New returns the driver. The function quarantine returns the directory that
@@ -57,7 +59,7 @@ func New(quarantine func(modelID string) string) *Driver {
 	if quarantine == nil {
 		quarantine = func(string) string { return "" }
 	}
-	return &Driver{quarantine: quarantine, proc: "/proc", exchange: fsop.Exchange}
+	return &Driver{quarantine: quarantine, proc: "/proc", exchange: fsop.Exchange, copied: &reads{files: map[fsop.ID]readFile{}}}
 }
 
 // Name returns [Name].
@@ -93,9 +95,9 @@ func (d *Driver) Execute(ctx context.Context, s action.Step) error {
 func (d *Driver) executeIn(ctx context.Context, kind string, p params) error {
 	switch kind {
 	case KindPrepare, kindStage:
-		return build(ctx, p)
+		return d.build(ctx, p)
 	case kindDiscard:
-		return discard(ctx, p)
+		return d.discard(ctx, p)
 	case kindExchange:
 		return d.forward(ctx, p)
 	case kindBack:
@@ -115,9 +117,9 @@ func (d *Driver) Observe(ctx context.Context, s action.Step) (action.Observation
 	}
 	switch s.Kind {
 	case KindPrepare, kindStage:
-		return observeBuilt(ctx, p)
+		return d.observeBuilt(ctx, p)
 	case kindDiscard:
-		return observeDiscarded(ctx, p)
+		return d.observeDiscarded(ctx, p)
 	case kindExchange:
 		return d.observeForward(ctx, p)
 	case kindBack:

@@ -28,7 +28,7 @@ func conflict(o action.Observation) error {
 
 // observeBuilt looks for the newcomer: at its place, or where the exchange
 // has put it since.
-func observeBuilt(ctx context.Context, p params) (action.Observation, error) {
+func (d *Driver) observeBuilt(ctx context.Context, p params) (action.Observation, error) {
 	s, err := p.look()
 	if err != nil {
 		return action.Observation{}, err
@@ -41,7 +41,7 @@ func observeBuilt(ctx context.Context, p params) (action.Observation, error) {
 	case s.place != s.newcomer:
 		return saw(action.Diverged, "what is at %s was not made by this step", artifact.Quote(p.Place)), nil
 	}
-	diff, err := differs(ctx, p.Place, s.newcomer, p.Files)
+	diff, err := differs(ctx, d.copied, p.Place, s.newcomer, p.Files)
 	switch {
 	case err != nil:
 		return action.Observation{}, err
@@ -59,7 +59,7 @@ func count(files []entry) string {
 }
 
 // observeDiscarded looks whether the newcomer is gone again.
-func observeDiscarded(ctx context.Context, p params) (action.Observation, error) {
+func (d *Driver) observeDiscarded(ctx context.Context, p params) (action.Observation, error) {
 	s, err := p.look()
 	if err != nil {
 		return action.Observation{}, err
@@ -75,7 +75,7 @@ func observeDiscarded(ctx context.Context, p params) (action.Observation, error)
 	case s.place.IsZero():
 		return saw(action.NotDone, "remains are left beside %s", artifact.Quote(p.Place)), nil
 	}
-	o, err := observeBuilt(ctx, p)
+	o, err := d.observeBuilt(ctx, p)
 	if err == nil && isDone(o) {
 		o.Outcome = action.NotDone
 	}
@@ -84,8 +84,8 @@ func observeDiscarded(ctx context.Context, p params) (action.Observation, error)
 
 // discard removes the newcomer if it is exactly as it was left. It is renamed
 // first, so that a crash does not leave half of it under its own name.
-func discard(ctx context.Context, p params) error {
-	switch o, err := observeDiscarded(ctx, p); {
+func (d *Driver) discard(ctx context.Context, p params) error {
+	switch o, err := d.observeDiscarded(ctx, p); {
 	case err != nil || isDone(o):
 		return err
 	case isDiverged(o):

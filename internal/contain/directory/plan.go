@@ -315,7 +315,7 @@ func (p params) free(ctx context.Context) (bool, error) {
 	case s.place != s.newcomer || p.Source != "":
 		return s.place == s.newcomer, nil
 	}
-	diff, err := differs(ctx, p.Place, s.place, p.Files)
+	diff, err := differs(ctx, nil, p.Place, s.place, p.Files)
 	return diff == "", err
 }
 

@@ -72,13 +72,14 @@ func (d *Driver) forward(ctx context.Context, p params) error {
 	case at == before && s.place.IsZero():
 		return fault.New(fault.Conflict, "there is nothing at %s yet", artifact.Quote(p.Place)).WithHint("execute the step before this one")
 	case at == before || at == leaving:
-		if err := p.still(ctx, p.Place, s.newcomer); err != nil {
+		if err := p.still(ctx, d.copied, p.Place, s.newcomer); err != nil {
 			return err
 		}
 	}
 	if err := d.move(p, at, after); err != nil {
 		return err
 	}
+	d.copied.forget()
 	return p.arrived(after)
 }
 
@@ -94,7 +95,7 @@ func (d *Driver) backward(ctx context.Context, p params) error {
 	case elsewhere:
 		return conflict(p.moved(s))
 	case after, entered:
-		if err := p.still(ctx, p.Serving, s.newcomer); err != nil {
+		if err := p.still(ctx, nil, p.Serving, s.newcomer); err != nil {
 			return err
 		}
 	default:
@@ -106,8 +107,8 @@ func (d *Driver) backward(ctx context.Context, p params) error {
 }
 
 // still fails unless the newcomer at path holds exactly its files.
-func (p params) still(ctx context.Context, path string, newcomer fsop.ID) error {
-	diff, err := differs(ctx, path, newcomer, p.Files)
+func (p params) still(ctx context.Context, known *reads, path string, newcomer fsop.ID) error {
+	diff, err := differs(ctx, known, path, newcomer, p.Files)
 	switch {
 	case err != nil:
 		return err
@@ -202,7 +203,7 @@ func (d *Driver) observeForward(ctx context.Context, p params) (action.Observati
 		return saw(action.NotDone, "the exchange of %s stopped half-way", artifact.Quote(p.Serving)), nil
 	default:
 	}
-	diff, err := differs(ctx, p.Serving, s.newcomer, p.Files)
+	diff, err := differs(ctx, nil, p.Serving, s.newcomer, p.Files)
 	switch {
 	case err != nil:
 		return action.Observation{}, err

@@ -37,8 +37,8 @@ func openTree(path string, id fsop.ID) (*os.Root, error) {
 
 // differs says in words how the directory at path, which has the identity id,
 // differs from holding exactly files; "" when it does not. An error means
-// that it could not be read.
-func differs(ctx context.Context, path string, id fsop.ID, files []entry) (string, error) {
+// that it could not be read. What known has read is not read again.
+func differs(ctx context.Context, known *reads, path string, id fsop.ID, files []entry) (string, error) {
 	root, err := openTree(path, id)
 	if err != nil {
 		return "", err
@@ -48,7 +48,7 @@ func differs(ctx context.Context, path string, id fsop.ID, files []entry) (strin
 		return extra, err
 	}
 	for _, f := range files {
-		got, size, err := fsop.HashFile(ctx, root, f.Path)
+		got, size, err := known.hash(ctx, root, f.Path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return fmt.Sprintf("%s is missing", artifact.Quote(f.Path)), nil
@@ -86,8 +86,8 @@ func extraPath(ctx context.Context, root *os.Root, files []entry) (string, error
 
 // build makes the newcomer: a copy of the verified files, or the marker. A
 // half-made one is thrown away first.
-func build(ctx context.Context, p params) error {
-	switch o, err := observeBuilt(ctx, p); {
+func (d *Driver) build(ctx context.Context, p params) error {
+	switch o, err := d.observeBuilt(ctx, p); {
 	case err != nil || isDone(o):
 		return err
 	case isDiverged(o):
@@ -95,7 +95,7 @@ func build(ctx context.Context, p params) error {
 	}
 	err := errors.Join(removeTree(p.partial()), removeFile(p.stamp()))
 	if err == nil {
-		err = fill(ctx, p)
+		err = d.fill(ctx, p)
 	}
 	if err != nil {
 		if fsop.IsFull(err) {
@@ -117,7 +117,7 @@ func build(ctx context.Context, p params) error {
 }
 
 // fill makes <place>.partial hold exactly the files, all of it synced.
-func fill(ctx context.Context, p params) error {
+func (d *Driver) fill(ctx context.Context, p params) error {
 	if err := os.Mkdir(p.partial(), 0o700); err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func fill(ctx context.Context, p params) error {
 	if p.Source == "" {
 		err = writeMarker(dst, MarkerName, p.Text)
 	} else {
-		err = copyTree(ctx, dst, p)
+		err = d.copyTree(ctx, dst, p)
 	}
 	if err != nil {
 		return err
@@ -160,14 +160,14 @@ func finishDirs(dst *os.Root, files []entry) error {
 	return nil
 }
 
-func copyTree(ctx context.Context, dst *os.Root, p params) error {
+func (d *Driver) copyTree(ctx context.Context, dst *os.Root, p params) error {
 	src, err := os.OpenRoot(p.Source)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
 	for _, f := range p.Files {
-		if err := copyFile(ctx, dst, src, f); err != nil {
+		if err := d.copyFile(ctx, dst, src, f); err != nil {
 			return fmt.Errorf("copy %s: %w", artifact.Quote(f.Path), err)
 		}
 	}
@@ -175,7 +175,7 @@ func copyTree(ctx context.Context, dst *os.Root, p params) error {
 }
 
 // copyFile copies one file and hashes what arrived, not what was read.
-func copyFile(ctx context.Context, dst, src *os.Root, want entry) error {
+func (d *Driver) copyFile(ctx context.Context, dst, src *os.Root, want entry) error {
 	if err := dst.MkdirAll(path.Dir(want.Path), 0o700); err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func copyFile(ctx context.Context, dst, src *os.Root, want entry) error {
 	if err = errors.Join(err, out.Chmod(0o644), out.Sync(), out.Close()); err != nil {
 		return err
 	}
-	got, size, err := fsop.HashFile(ctx, dst, want.Path)
+	got, size, err := d.copied.hash(ctx, dst, want.Path)
 	if err == nil && (got != want.SHA256 || size != want.Size) {
 		err = sourceChanged(want)
 	}

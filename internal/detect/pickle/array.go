@@ -38,7 +38,11 @@ func (s *stream) array(m *format.Machine, e *format.Event) error {
 	if !ok {
 		return odd("has a type that is not plain")
 	}
-	if strings.HasPrefix(code, "O") {
+	t, changed := s.types[dtype]
+	if t.odd || changed && !t.fits(code) || !changed && len(s.types) >= maxTypes {
+		return odd("has a type that is not as it is called")
+	}
+	if strings.HasPrefix(code, "O") || t.objects {
 		return s.objects(m, e)
 	}
 	n, ok := arrayBytes(code, m.Items(state["shape"]))
@@ -92,9 +96,51 @@ func (s *stream) typeCode(m *format.Machine, v format.Value) (string, bool, erro
 	return string(code), ok, err
 }
 
-// arrayBytes is the size of an array of plain numbers or characters.
+// dtype is what BUILD makes of a numpy.dtype: whether it holds objects, and
+// how many bytes it takes where that is not in its name alone.
+type dtype struct {
+	odd, objects bool
+	size         int64
+}
+
+// maxTypes is how many types are remembered; with more, none is taken on trust.
+const maxTypes = 1 << 16
+
+// typed remembers the state that a numpy.dtype is given, (3, order, None,
+// names, fields, size, alignment, flags): whether an array holds objects is decided by
+// the flags, and not by the name of its type.
+func (s *stream) typed(m *format.Machine, e *format.Event) {
+	if s.types == nil {
+		s.types = map[format.Value]dtype{}
+	}
+	_, again := s.types[e.Target]
+	t := dtype{odd: true}
+	items := m.Items(e.State)
+	if !again && len(s.types) < maxTypes && e.State.Kind() == format.Tuple && (len(items) == 8 || len(items) == 9) &&
+		items[0].Kind() == format.Int && (items[0].Int() == 3 || items[0].Int() == 4) && items[2].Kind() == format.None &&
+		items[5].Kind() == format.Int && items[7].Kind() == format.Int {
+		t = dtype{objects: items[7].Int()&1 != 0, size: items[5].Int()}
+	}
+	if len(s.types) < maxTypes || again {
+		s.types[e.Target] = t
+	}
+}
+
+// fits reports whether a type is as its code says.
+func (t dtype) fits(code string) bool {
+	switch code[:min(len(code), 1)] {
+	case "O":
+		return t.objects && t.size < 0
+	case "S", "U", "V":
+		n, ok := arrayBytes(code, nil)
+		return ok && n == t.size
+	}
+	return !t.objects && t.size < 0
+}
+
+// arrayBytes is the size of an array of plain numbers, characters or records.
 func arrayBytes(code string, shape []format.Value) (int64, bool) {
-	if len(code) < 2 || !strings.ContainsRune("biufcmMSU", rune(code[0])) {
+	if len(code) < 2 || !strings.ContainsRune("biufcmMSUV", rune(code[0])) {
 		return 0, false
 	}
 	width, err := strconv.ParseUint(code[1:], 10, 32)

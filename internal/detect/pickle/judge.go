@@ -34,6 +34,7 @@ type stream struct {
 	active, plain bool
 	registry      bool // copyreg.add_extension was imported
 	told          map[toldKey]bool
+	types         map[format.Value]dtype // that BUILD changed
 }
 
 // toldKey keeps the same thing from being reported with every opcode.
@@ -261,11 +262,18 @@ func latin1(text []byte) []byte {
 
 func (s *stream) build(m *format.Machine, e *format.Event) error {
 	s.mutated(m, e, e.Target)
-	if e.Target.Kind() != format.Instance {
+	made := m.Items(e.Target)
+	if e.Target.Kind() != format.Instance || len(made) == 0 {
 		return nil
 	}
-	callee := m.Items(e.Target)[0]
-	if id := callee.GlobalID(); id >= 0 && s.policy(m, id).role == roleWrapper && s.policy(m, id).standing == allowed {
+	id := made[0].GlobalID()
+	if id < 0 {
+		return nil
+	}
+	if m.Global(id).Module == "numpy" && m.Global(id).Name == "dtype" {
+		s.typed(m, e)
+	}
+	if j := s.policy(m, id); j.role == roleWrapper && j.standing == allowed {
 		return s.array(m, e)
 	}
 	return nil
@@ -290,7 +298,7 @@ func (s *stream) mutated(m *format.Machine, e *format.Event, target format.Value
 	}
 }
 
-// persistent wants torch's ("storage", class, key, location, numel).
+// persistent wants torch's ("storage", class, key, location, numel), or a class.
 func (s *stream) persistent(m *format.Machine, e *format.Event) error {
 	odd := func(why string) {
 		s.plain = false
@@ -301,13 +309,20 @@ func (s *stream) persistent(m *format.Machine, e *format.Event) error {
 		return nil
 	}
 	id := m.Items(e.Args)
+	var word []byte
+	if len(id) > 0 {
+		var err error
+		if word, _, err = m.Text(id[0], 64); err != nil {
+			return err
+		}
+	}
+	if string(word) == "module" && len(id) == 4 {
+		s.module(m, e, id, odd)
+		return nil
+	}
 	if len(id) != 5 && len(id) != 6 {
 		odd(fmt.Sprintf("has %d parts", len(id)))
 		return nil
-	}
-	word, _, err := m.Text(id[0], 64)
-	if err != nil {
-		return err
 	}
 	switch {
 	case string(word) != "storage":
@@ -322,6 +337,16 @@ func (s *stream) persistent(m *format.Machine, e *format.Event) error {
 		s.storages(m, e.Args)
 	}
 	return nil
+}
+
+// module is the id of a class in legacy torch files, ("module", class, file,
+// source). A loader compares the source with its own, warns, and takes the class.
+func (s *stream) module(m *format.Machine, e *format.Event, id []format.Value, odd func(string)) {
+	if !s.isAllowed(m, id[1], roleClass) || !id[2].IsText() || !id[3].IsText() {
+		odd("is not that of a known class")
+		return
+	}
+	e.Result = id[1]
 }
 
 // bad reports what the machine found odd about the stream itself.

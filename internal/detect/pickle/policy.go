@@ -99,7 +99,7 @@ func judge(n format.Name, added detect.Names) judgement {
 	if t.walk(n) {
 		return judgement{standing: walks}
 	}
-	if added.Allows(n.Module, n.Name) || estimator(n.Module, n.Name) {
+	if added.Allows(n.Module, n.Name) || estimator(n.Module, n.Name) || t.layer(n.Module, n.Name) || scripted(n.Module) {
 		return judgement{standing: allowed, role: roleClass, library: root(n.Module)}
 	}
 	return judgement{standing: unknown}
@@ -147,13 +147,28 @@ func (t tables) walk(n format.Name) bool {
 	return false
 }
 
+// layer accepts the layers of torch under the module that defines them, which
+// is how pickles spell torch.nn.Linear: torch.nn.modules.linear.Linear.
+func (t tables) layer(module, name string) bool {
+	file, ok := strings.CutPrefix(module, "torch.nn.modules.")
+	return ok && !strings.Contains(file, ".") && t.allowed[key{"torch.nn", name}].role == roleClass
+}
+
+// scripted accepts the classes of a TorchScript program. Python has no such
+// module: they are in the archive's code folder, whose operators the detector of torch
+// archives judges, and TorchScript's own unpickler finds them there.
+func scripted(module string) bool {
+	return module == "__torch__" || strings.HasPrefix(module, "__torch__.")
+}
+
 // holders are estimators that hold or run callables of their user.
-var holders = []string{"FunctionTransformer", "Memory", "Parallel", "MemorizedFunc"}
+var holders = []string{"FunctionTransformer", "Memory", "Parallel", "MemorizedFunc", "FuncWrapper"}
 
 // estimator accepts classes of scikit-learn that the table does not list:
 // versions move them from module to module.
 func estimator(module, name string) bool {
 	parts := strings.Split(module, ".")
+	name = strings.TrimPrefix(name, "_") // parts of estimators have one
 	if parts[0] != "sklearn" || slices.Contains(parts, "externals") || slices.Contains(parts, "joblib") || slices.Contains(holders, name) {
 		return false
 	}
