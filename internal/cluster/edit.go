@@ -191,6 +191,7 @@ func (e Edit) Apply(ctx context.Context, api API) error {
 		return err
 	}
 	switch look := e.Look(o); look.Outcome {
+	case action.NotDone:
 	case action.Done:
 		return nil
 	case action.Diverged:

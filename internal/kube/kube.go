@@ -109,11 +109,11 @@ func resource(k cluster.Kind) schema.GroupVersionResource {
 }
 
 func (c *Client) at(k cluster.Kind, namespace string) dynamic.ResourceInterface {
-	if r := c.dynamic.Resource(resource(k)); namespace == "" {
+	r := c.dynamic.Resource(resource(k))
+	if namespace == "" {
 		return r
-	} else {
-		return r.Namespace(namespace)
 	}
+	return r.Namespace(namespace)
 }
 
 // again calls do until it is answered, the patience or the context ends.

@@ -148,7 +148,9 @@ func TestWhoAppliesIsSuspended(t *testing.T) {
 	if err != nil || s.Target != `Kustomization flux/all` || s.Driver != "suspend" || s.Inverse == nil {
 		t.Errorf("%+v, %v", s, err)
 	}
-	var p struct{ Again []cluster.Edit }
+	var p struct {
+		Again []cluster.Edit `json:"again"`
+	}
 	if err := json.Unmarshal(s.Params, &p); err != nil || len(p.Again) != 1 || p.Again[0].Object.Sub != "scale" {
 		t.Errorf("it does again %+v, %v", p.Again, err)
 	}
@@ -195,7 +197,9 @@ func TestDenialBesideAnother(t *testing.T) {
 			api := holding(t, deployment)
 			drivers, steps, _ := isolate(t, api)
 			s := steps["deny_pods"]
-			var p struct{ Policy string }
+			var p struct {
+				Policy string `json:"policy"`
+			}
 			if err := json.Unmarshal(s.Params, &p); err != nil || p.Policy == "" {
 				t.Fatal(err)
 			}

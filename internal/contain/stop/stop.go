@@ -125,7 +125,7 @@ func (d *Driver) Isolate(ctx context.Context, r action.Request) (action.Draft, e
 // stop makes the step that ends one workload. Without one it says why.
 func (d *Driver) stop(ctx context.Context, site, incident string, w cluster.Workload) (s action.Step, remark string, err error) {
 	p := params{Site: cluster.Site{Cluster: site, Namespaces: []string{w.Control.Ref.Namespace}}, Incident: incident, Group: groupOf(w)}
-	kind, summary, back := "", "", ""
+	var kind, summary, back string
 	switch root, control := w.Root, w.Control; {
 	case root.Ref.Kind == cluster.InferenceServices && root.Object.Annotations()["serving.kserve.io/stop"] == "true":
 		return s, fmt.Sprintf("%s is stopped already", root.Ref), nil

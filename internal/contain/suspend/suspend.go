@@ -172,8 +172,7 @@ func (d *Driver) gitops(ctx context.Context, w cluster.Workload) (out []cluster.
 	for _, c := range found {
 		ref := c.kind.In(c.namespace, c.name)
 		o, err := d.api.Get(ctx, ref)
-		switch fault.KindOf(err) {
-		case fault.NotFound, fault.Refused:
+		if k := fault.KindOf(err); err != nil && (k == fault.NotFound || k == fault.Refused) {
 			remarks = append(remarks, fmt.Sprintf("%s is said to be applied by %s, which cannot be suspended from here: %v", w.Root.Ref, ref, err))
 			continue
 		}

@@ -78,10 +78,7 @@ func (h *host) at(point string, do func()) {
 // TestFaults breaks what the responder relies on while it works.
 func TestFaults(t *testing.T) {
 	p := newPlane(t)
-	var namespaces []string
-	for _, name := range []string{"stopped", "restarted", "deleted", "denied", "policy", "half"} {
-		namespaces = append(namespaces, name)
-	}
+	namespaces := []string{"stopped", "restarted", "deleted", "denied", "policy", "half"}
 	for n := range journalPoints {
 		namespaces = append(namespaces, fmt.Sprintf("killed-%d", n+1))
 	}
@@ -163,7 +160,7 @@ func killed(t *testing.T, p *plane, responder string) {
 		t.Run(fmt.Sprintf("point_%d", n+1), func(t *testing.T) {
 			t.Parallel()
 			s := stageAt(t, p, responder, fmt.Sprintf("killed-%d", n+1))
-			cmd := exec.Command(os.Args[0]) //nolint:noctx // it kills itself
+			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", childPoint, n+1), childArgs+"="+strings.Join(
 				s.host.arguments([]string{"incident", "isolate", s.host.incident, "--kubeconfig", responder, "--apply"}), "\n"))
 			if out, err := cmd.CombinedOutput(); err == nil || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {

@@ -69,7 +69,7 @@ func newPlane(t *testing.T) *plane {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func (p *plane) start(t *testing.T, name, program string, args ...string) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(filepath.Join(p.bin, program), args...) //nolint:noctx // ended by the plane
+	cmd := exec.Command(filepath.Join(p.bin, program), args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -132,7 +132,7 @@ func (p *plane) startEtcd(t *testing.T) {
 }
 
 func healthy(c *http.Client, url string) error {
-	r, err := c.Get(url) //nolint:noctx // a test
+	r, err := c.Get(url)
 	if err != nil {
 		return err
 	}

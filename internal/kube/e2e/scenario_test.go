@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/weightwarden/weightwarden/internal/action"
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/cli"
 	"github.com/weightwarden/weightwarden/internal/cluster"
@@ -284,13 +285,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func (s scenario) planned(t *testing.T, h *host) {
 	t.Helper()
 	text, _ := json.Marshal(h.act(0, "isolate")["plan"])
-	var plan struct {
-		Steps []struct {
-			ID, Kind, Target, Summary, Post string
-			Inverse                         *struct{ Kind, Summary string }
-		}
-		Remarks []string
-	}
+	var plan action.Plan
 	if err := json.Unmarshal(text, &plan); err != nil || len(plan.Steps) == 0 {
 		t.Fatalf("no plan: %v", err)
 	}
