@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -84,9 +85,7 @@ func (h *host) configure(more map[string]any) {
 	srv := httptest.NewServer(h)
 	h.Cleanup(srv.Close)
 	conf := map[string]any{"alert_webhook": srv.URL, "alerts": map[string]any{"min_severity": "high"}}
-	for k, v := range more {
-		conf[k] = v
-	}
+	maps.Copy(conf, more)
 	data, err := json.Marshal(conf)
 	h.must(err)
 	h.must(os.WriteFile(filepath.Join(h.dir, "c.json"), data, 0o600))

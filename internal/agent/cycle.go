@@ -183,6 +183,7 @@ func (a *Agent) say(c Change) {
 	}{{"new indicator", c.New}, {"indicator changed", c.Updated}, {"indicator resolved", c.Resolved}} {
 		for _, i := range part.list {
 			if i.Severity >= a.MinSeverity {
+				//nolint:sloglint // one of three constants
 				a.Log.Warn(part.text, "type", string(i.Type), "severity", i.Severity.String(), "source", i.Source, "description", i.Description)
 			}
 		}

@@ -52,8 +52,7 @@ type Eyes struct {
 	pending map[string]*touched
 	busy    map[string]bool
 	wake    chan struct{}
-	deaf    error     // why nothing is told any more
-	began   time.Time // when the patrol had something to promise
+	deaf    error // why nothing is told any more
 }
 
 // touched is what somebody touched of a model.
@@ -80,7 +79,7 @@ const (
 	latest  = time.Minute
 )
 
-// lookers is how many models are looked at at the same time between cycles.
+// lookers is how many models are looked at the same time between cycles.
 const lookers = 4
 
 // Touch notes that something happened to a model. It may be called from any

@@ -14,7 +14,9 @@ const keyType = "ssh-ed25519"
 
 // Key is a public key that people sign with. Its text is the one line that
 // OpenSSH writes, without the comment.
-type Key struct{ Ed25519 ed25519.PublicKey }
+type Key struct {
+	Ed25519 ed25519.PublicKey `json:"ed25519"`
+}
 
 // ParseKey reads a line "ssh-ed25519 AAAA… comment".
 func ParseKey(line string) (Key, error) {

@@ -134,5 +134,5 @@ func (w *wire) text() []byte {
 }
 
 func appendText(b, text []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(b, uint32(len(text))), text...) //nolint:gosec // keys, names and hashes
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(text))), text...)
 }

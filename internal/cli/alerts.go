@@ -55,9 +55,10 @@ func letterOf(i outbox.Item) letter {
 		l.Receiver = "" // not decided on yet
 	}
 	var a struct {
-		Title, Text string
-		Status      notify.Status
-		Severity    json.RawMessage
+		Title    string          `json:"title"`
+		Text     string          `json:"text"`
+		Status   notify.Status   `json:"status"`
+		Severity json.RawMessage `json:"severity"`
 	}
 	if json.Unmarshal(i.Payload, &a) == nil {
 		l.Title, l.Status, l.Severity = notify.Alert{Title: a.Title, Text: a.Text}.Line(), a.Status, a.Severity

@@ -40,7 +40,7 @@ func TestLasting(t *testing.T) {
 		if synctest.Wait(); longer.Err() != nil {
 			t.Error("it ended at once")
 		}
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		if synctest.Wait(); longer.Err() == nil {
 			t.Error("it does not end")
 		}

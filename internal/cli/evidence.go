@@ -95,7 +95,7 @@ func runEvidenceVerify(ctx context.Context, g *globals, o evidenceVerifyOptions,
 		return err
 	}
 	out := bundleVerification{path, "intact", report, nil}
-	trusted := false
+	var trusted bool
 	if out.Stamps, trusted, err = verifyStamps(report.Stamps, o.roots); err != nil {
 		return err
 	}

@@ -188,7 +188,7 @@ func requestedPlan(inc *incident.Incident, name string) (artifact.Digest, error)
 		return artifact.Digest{}, usage("incident approve: which plan? use --plan HASH").
 			WithHint("see the plans that wait: weightwarden incident show %s", inc.ID)
 	}
-	if data, err := os.ReadFile(name); err == nil { //nolint:gosec // the file that the flag names
+	if data, err := os.ReadFile(name); err == nil {
 		var plan action.Plan
 		if err := json.Unmarshal(data, &plan); err != nil || plan.Incident == "" {
 			return artifact.Digest{}, usage("--plan: %s holds no plan", artifact.Quote(name))

@@ -112,11 +112,11 @@ func (k *keeper) open(name string) (*os.Root, string, error) {
 	}
 	dir := k.suspect
 	if !info.IsDir() {
-		real, err := filepath.EvalSymlinks(k.suspect)
+		resolved, err := filepath.EvalSymlinks(k.suspect)
 		if err != nil {
 			return nil, "", err
 		}
-		dir, name = filepath.Dir(real), filepath.Base(real)
+		dir, name = filepath.Dir(resolved), filepath.Base(resolved)
 	}
 	root, err := os.OpenRoot(dir)
 	return root, name, err

@@ -70,6 +70,7 @@ func TestExamplesOfHelpParse(t *testing.T) {
 			for part := range strings.SplitSeq(line, ";") {
 				words := strings.Fields(strings.NewReplacer(`"`, "").Replace(part))
 				words, _, _ = cutAt(words, ">")
+				words, _, _ = cutAt(words, "|")
 				found, rest, err := cli.Root().Find(words[1:])
 				if err != nil || !found.Runnable() {
 					t.Errorf("%q names no command: %v", part, err)

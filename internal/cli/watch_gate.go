@@ -13,7 +13,7 @@ import (
 )
 
 // gate refuses the opening of files that do not match, where that is wanted.
-// Whatever it refuses is looked at at once.
+// Whatever it refuses is looked at once.
 func (s *session) gate(ctx context.Context, parts *sync.WaitGroup, live *check.Live, eyes *agent.Eyes) error {
 	conf := s.conf.Watch.Gate
 	if !conf.On {
@@ -41,6 +41,7 @@ func (s *session) gate(ctx context.Context, parts *sync.WaitGroup, live *check.L
 			if answer == watch.Allow {
 				text = "opening allowed in doubt"
 			}
+			//nolint:sloglint // one of two constants
 			s.log().Warn(text, "model", o.Root, "file", o.Path, "reason", why, "pid", o.Process.PID,
 				"executable", o.Process.Executable, "uid", o.Process.UID, "container", o.Process.Container)
 			eyes.Touch(watch.Event{Root: o.Root, Path: o.Path, Kind: watch.Written})

@@ -9,7 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // served at a loopback address only, and only when asked for
+	"net/http/pprof"
 	"os"
 	"runtime"
 	"slices"
@@ -187,7 +187,8 @@ func (o *operator) pageAlerts(p *metrics.Page, stats outbox.Stats, err error) {
 	p.Gauge("weightwarden_outbox_readable", "1 when the outbox can be read.", metrics.One(number(err == nil)))
 	if err == nil {
 		p.Gauge("weightwarden_alerts", "Alerts that were not delivered, by state.", []metrics.Sample{
-			{Labels: []string{"state", "pending"}, Value: float64(stats.Pending)}, {Labels: []string{"state", "dead"}, Value: float64(stats.Dead)},
+			{Labels: []string{"state", "pending"}, Value: float64(stats.Pending)},
+			{Labels: []string{"state", "dead"}, Value: float64(stats.Dead)},
 			{Labels: []string{"state", "dropped"}, Value: float64(stats.Dropped)},
 		})
 		p.Gauge("weightwarden_oldest_alert_timestamp_seconds", "When the oldest alert that waits was created; 0 without one.", metrics.One(unix(stats.Oldest)))

@@ -222,8 +222,8 @@ func Approvable(p action.Plan) string {
 	return string(p.Action)
 }
 
-// WaivePlan, ClosePlan and PeoplePlan return decisions in the form of plans,
-// so that they can be approved like those.
+// WaivePlan returns a waiver in the form of a plan, so that it can be approved
+// like one. ClosePlan and PeoplePlan do the same for their decisions.
 func WaivePlan(id string, w Waived) action.Plan {
 	return action.Plan{Incident: id, Action: action.Waive, Model: w.Model, Target: w.Gate, Observed: map[string]string{"reason": w.Reason}}
 }

@@ -380,7 +380,9 @@ func (r *Responder) guarded(ctx context.Context, inc *incident.Incident, s actio
 			saw = "step " + g.ID + " could not be looked at: " + err.Error()
 		}
 	}
-	return r.Refuse(ctx, inc.ID, incident.Refused{Gate: "G3", Action: cmp.Or(s.Kind, s.ID),
-		Reason: "what would be detached by step " + s.ID + " would be replaced: " + saw},
+	return r.Refuse(ctx, inc.ID, incident.Refused{
+		Gate: "G3", Action: cmp.Or(s.Kind, s.ID),
+		Reason: "what would be detached by step " + s.ID + " would be replaced: " + saw,
+	},
 		"see what took the denial back, then: weightwarden incident resume "+artifact.Quote(inc.ID))
 }

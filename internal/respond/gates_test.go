@@ -29,13 +29,17 @@ func TestWaivers(t *testing.T) {
 		// again makes the gate ask anew.
 		again func(b *bench)
 	}{
-		{"G2", "G2", unsealed, func(b *bench) { b.record(incident.KindAssessed, incident.Assessed{Model: "n", Reason: "a file grows"}) },
+		{
+			"G2", "G2", unsealed, func(b *bench) { b.record(incident.KindAssessed, incident.Assessed{Model: "n", Reason: "a file grows"}) },
 			func(b *bench) {
 				b.record(incident.KindAssessed, incident.Assessed{Model: "n", Reason: "it still grows"})
-			}},
+			},
+		},
 		{"G7", "G7", plan(action.Rollback, "a"), unknownPlace, unknownPlace},
-		{"G8", "G8", opens, func(b *bench) { b.record(incident.KindTask, incident.Task{ID: "rotate-1", Text: "x"}) },
-			func(b *bench) { b.record(incident.KindTask, incident.Task{ID: "rotate-2", Text: "x"}) }},
+		{
+			"G8", "G8", opens, func(b *bench) { b.record(incident.KindTask, incident.Task{ID: "rotate-1", Text: "x"}) },
+			func(b *bench) { b.record(incident.KindTask, incident.Task{ID: "rotate-2", Text: "x"}) },
+		},
 		{"G11", "G11", many, func(b *bench) { b.Limits.Replicas = 10 }, func(b *bench) {
 			if err := b.Apply(b.t.Context(), plan(action.Undo, "q")); err != nil {
 				b.t.Fatal(err)
@@ -116,12 +120,24 @@ func TestGatesPass(t *testing.T) {
 
 func TestWhoMayWaive(t *testing.T) {
 	for _, tt := range []struct{ gate, who, want string }{
-		{"G7", "Di", ""}, {"G7", "Ana", "has not the role commander"}, {"G7", "Lee", "has not the role commander"},
-		{"G8", "Di", ""}, {"G11", "Di", ""}, {"G12", "Di", ""},
-		{"G13", "Lee", ""}, {"G13", "Di", "has not the role legal"},
+		{"G7", "Di", ""},
+		{"G7", "Ana", "has not the role commander"},
+		{"G7", "Lee", "has not the role commander"},
+		{"G8", "Di", ""},
+		{"G11", "Di", ""},
+		{"G12", "Di", ""},
+		{"G13", "Lee", ""},
+		{"G13", "Di", "has not the role legal"},
 		{"G2", "Di", "needs 1 approval of a second person"},
-		{"G1", "Di", "nobody may waive this gate"}, {"G3", "Di", "nobody may"}, {"G4", "Di", "nobody may"}, {"G5", "Di", "nobody may"},
-		{"G6", "Di", "nobody may"}, {"G9", "Di", "nobody may"}, {"G10", "Di", "nobody may"}, {"G14", "Di", "nobody may"}, {"G99", "Di", "nobody may"},
+		{"G1", "Di", "nobody may waive this gate"},
+		{"G3", "Di", "nobody may"},
+		{"G4", "Di", "nobody may"},
+		{"G5", "Di", "nobody may"},
+		{"G6", "Di", "nobody may"},
+		{"G9", "Di", "nobody may"},
+		{"G10", "Di", "nobody may"},
+		{"G14", "Di", "nobody may"},
+		{"G99", "Di", "nobody may"},
 	} {
 		t.Run(tt.gate+"_"+tt.who, func(t *testing.T) {
 			b := crew(t)

@@ -278,8 +278,12 @@ func TestExecutorDiffers(t *testing.T) {
 
 func TestRoles(t *testing.T) {
 	for _, tt := range []struct{ who, want string }{
-		{"Ana", ""}, {"Di", ""}, {"Cy", ""},
-		{"Bo", "Bo has not the role responder"}, {"Eve", "Eve has not the role responder"}, {"Mallory", "none of the people on record"},
+		{"Ana", ""},
+		{"Di", ""},
+		{"Cy", ""},
+		{"Bo", "Bo has not the role responder"},
+		{"Eve", "Eve has not the role responder"},
+		{"Mallory", "none of the people on record"},
 	} {
 		t.Run(tt.who, func(t *testing.T) {
 			b := crew(t)

@@ -61,7 +61,8 @@ func wantUpgraded(t *testing.T, box interface {
 	outbox.Store
 	outbox.Router
 	outbox.Desk
-}) {
+},
+) {
 	t.Helper()
 	ctx := t.Context()
 	if added, err := box.Add(ctx, outbox.Item{Key: "told", Target: "alert_webhook"}); added || err != nil {

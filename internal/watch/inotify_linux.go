@@ -64,18 +64,18 @@ func (n *inotify) add(r *root) (paths int, err error) {
 	n.addAbove(r)
 	resolved, err := filepath.EvalSymlinks(r.Tree)
 	if err != nil {
-		return 0, nil //nolint:nilerr // it is not there; the directory above tells when it comes
+		return 0, nil
 	}
 	info, err := os.Lstat(resolved)
 	if err != nil {
-		return 0, nil //nolint:nilerr // as above
+		return 0, nil
 	}
 	if info.IsDir() {
 		paths, err = n.tree(r, resolved, "", 0)
 	} else {
 		paths, err = 1, n.watch(resolved, fileMask, spot{root: r})
-		if real := filepath.Dir(resolved); err == nil && real != filepath.Dir(r.Tree) {
-			err = n.watchAbove(real, spot{root: r, entry: filepath.Base(resolved)})
+		if dir := filepath.Dir(resolved); err == nil && dir != filepath.Dir(r.Tree) {
+			err = n.watchAbove(dir, spot{root: r, entry: filepath.Base(resolved)})
 		}
 	}
 	if err != nil {
@@ -142,8 +142,8 @@ func (n *inotify) watch(abs string, mask uint32, s spot) error {
 	case len(spots) < maxSpots || n.above[wd]:
 		n.at[wd] = append(spots, s)
 	default: // too many names: anywhere in the model
-		any := spot{root: s.root}
-		n.at[wd] = append(slices.DeleteFunc(spots, func(o spot) bool { return o.root == s.root }), any)
+		anywhere := spot{root: s.root}
+		n.at[wd] = append(slices.DeleteFunc(spots, func(o spot) bool { return o.root == s.root }), anywhere)
 	}
 	return nil
 }

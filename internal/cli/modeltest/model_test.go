@@ -56,12 +56,12 @@ func (s *story) count(m move, results []result) {
 		f.together.Add(1)
 	}
 	for _, r := range results {
-		switch {
-		case r.code == -1:
+		switch r.code {
+		case -1:
 			f.killed.Add(1)
-		case r.code == 0:
+		case 0:
 			f.applied.Add(1)
-		case r.code == 5:
+		case 5:
 			f.refused.Add(1)
 		default:
 			f.failed.Add(1)
@@ -153,7 +153,7 @@ func attemptOr(t *testing.T, base *site, moves []move, otherwise error) error {
 
 // attempt tells a sequence in a directory that is gone afterwards.
 func attempt(t *testing.T, base *site, moves []move, f *figures) error {
-	dir, err := os.MkdirTemp(filepath.Dir(base.dir), "story-")
+	dir, err := os.MkdirTemp(filepath.Dir(base.dir), "story-") //nolint:usetesting // gone after the story, not after the test
 	if err != nil {
 		t.Error(err)
 		return nil

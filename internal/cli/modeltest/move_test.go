@@ -87,10 +87,32 @@ var weights = []struct {
 	do     string
 	weight int
 }{
-	{"isolate", 20}, {"rollback", 18}, {"to", 8}, {"undo", 16}, {"undo one", 8}, {"resume", 16}, {"mark", 4},
-	{"note", 5}, {"bad at", 4}, {"deny", 3}, {"allow", 3}, {"waive", 2}, {"hold", 2}, {"release", 2}, {"close", 2},
-	{"approve", 2}, {"plan", 2}, {"show", 2}, {"clocks", 1}, {"verify", 1}, {"open", 2}, {"assess", 1},
-	{"touch", 2}, {"edit", 2}, {"remove", 1}, {"break", 1},
+	{"isolate", 20},
+	{"rollback", 18},
+	{"to", 8},
+	{"undo", 16},
+	{"undo one", 8},
+	{"resume", 16},
+	{"mark", 4},
+	{"note", 5},
+	{"bad at", 4},
+	{"deny", 3},
+	{"allow", 3},
+	{"waive", 2},
+	{"hold", 2},
+	{"release", 2},
+	{"close", 2},
+	{"approve", 2},
+	{"plan", 2},
+	{"show", 2},
+	{"clocks", 1},
+	{"verify", 1},
+	{"open", 2},
+	{"assess", 1},
+	{"touch", 2},
+	{"edit", 2},
+	{"remove", 1},
+	{"break", 1},
 }
 
 var operators = []string{"ana@host", "ben@host", "eve@host"}

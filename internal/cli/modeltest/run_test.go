@@ -347,7 +347,7 @@ func (s *story) read(m moment) error {
 func (s *story) inOrder(fresh []row, m moment) error {
 	slices.SortStableFunc(fresh, func(a, b row) int {
 		if a.Log == b.Log {
-			return int(a.Seq) - int(b.Seq) //nolint:gosec // a few hundred
+			return int(a.Seq) - int(b.Seq)
 		}
 		return a.Time.Compare(b.Time)
 	})

@@ -79,7 +79,7 @@ type examiner struct {
 // failed reports what the reader could not make sense of. Other errors are
 // those of reading, and of the scanner.
 func (x *examiner) failed(path string, offset int64, err error) error {
-	rule := ""
+	var rule string
 	switch {
 	case err == nil:
 		return nil

@@ -97,7 +97,7 @@ func (j *judge) encoded(p json.Path, v json.Value) error {
 		return nil //nolint:nilerr // text is no base64, and that is all there is to say
 	}
 	return j.out.Nested(j.ctx, detect.Member{
-		Name: "(" + string(p[len(p)-1].Key) + " decoded)", Offset: v.Offset, Opaque: true,
+		Name: "(" + p[len(p)-1].Key + " decoded)", Offset: v.Offset, Opaque: true,
 		Data: io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))),
 	})
 }

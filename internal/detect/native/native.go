@@ -66,8 +66,13 @@ func (Detector) Detect(ctx context.Context, in detect.Input, out detect.Sink) er
 }
 
 var kinds = []struct{ magic, kind string }{
-	{"\x7fELF", "an ELF program or library"}, {"MZ", "a program or library for Windows"}, {"\x00asm", "WebAssembly"}, {"dex\n", "Dalvik code"},
-	{"\x1bLua", "compiled Lua"}, {"BC\xc0\xde", "LLVM bitcode"}, {"\xca\xfe\xba\xbe", "a Java class or a universal Mach-O"},
+	{"\x7fELF", "an ELF program or library"},
+	{"MZ", "a program or library for Windows"},
+	{"\x00asm", "WebAssembly"},
+	{"dex\n", "Dalvik code"},
+	{"\x1bLua", "compiled Lua"},
+	{"BC\xc0\xde", "LLVM bitcode"},
+	{"\xca\xfe\xba\xbe", "a Java class or a universal Mach-O"},
 }
 
 func kindOf(head []byte) string {

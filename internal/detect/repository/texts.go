@@ -162,8 +162,8 @@ func (y yamlJudge) Value(n yaml.Node) error {
 func steps(path string) []string {
 	parts := strings.Split(path, ".")
 	for n, p := range parts {
-		if cut := strings.IndexByte(p, '['); cut >= 0 {
-			parts[n] = p[:cut]
+		if before, _, ok := strings.Cut(p, "["); ok {
+			parts[n] = before
 		}
 	}
 	return parts[:len(parts)-1]

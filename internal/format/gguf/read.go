@@ -184,7 +184,7 @@ func (r *reader) value() error {
 // odd reports whether a key has other characters than writers use.
 func odd(key string) bool {
 	for _, c := range []byte(key) {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-') {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
 			return true
 		}
 	}

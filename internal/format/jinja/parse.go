@@ -3,6 +3,7 @@ package jinja
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 type parser struct {
@@ -162,7 +163,7 @@ func (p *parser) compare() (*Node, error) {
 		if turns > p.lim.Depth {
 			return nil, fmt.Errorf("more than %d comparisons in a row: %w", p.lim.Depth, ErrLimit)
 		}
-		op := ""
+		var op string
 		switch {
 		case p.op("==", "!=", "<", ">", "<=", ">="):
 			op = p.tokens[p.at].text
@@ -188,6 +189,7 @@ func (p *parser) concat() (*Node, error) { return p.chain(p.product, tokenOperat
 func (p *parser) product() (*Node, error) {
 	return p.chain(p.power, tokenOperator, "*", "/", "//", "%")
 }
+
 func (p *parser) power() (*Node, error) {
 	return p.chain(func() (*Node, error) { return p.unary(true) }, tokenOperator, "**")
 }
@@ -238,15 +240,15 @@ func (p *parser) primary() (*Node, error) {
 		}
 		return leaf(Name, t.text, "")
 	case tokenString:
-		text := ""
+		var text strings.Builder
 		for p.is(tokenString) {
-			text += p.tokens[p.at].text
-			if len(text) > p.lim.Bytes {
+			text.WriteString(p.tokens[p.at].text)
+			if len(text.String()) > p.lim.Bytes {
 				return nil, fmt.Errorf("string of more than %d bytes: %w", p.lim.Bytes, ErrLimit)
 			}
 			p.at++
 		}
-		return leaf(Str, "", text)
+		return leaf(Str, "", text.String())
 	case tokenNumber:
 		p.at++
 		return leaf(Num, "", t.text)

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -78,9 +79,9 @@ type Path []Step
 // Key is the key of the object field that the value is, or that the arrays
 // around it are; empty where there is none.
 func (p Path) Key() string {
-	for i := len(p) - 1; i >= 0; i-- {
-		if p[i].Index < 0 {
-			return p[i].Key
+	for _, v := range slices.Backward(p) {
+		if v.Index < 0 {
+			return v.Key
 		}
 	}
 	return ""

@@ -34,11 +34,19 @@ func TestNext(t *testing.T) {
 	}
 	want := []jsontoken.Token{
 		{Kind: jsontoken.Object, Text: "{", Offset: 1},
-		{Kind: jsontoken.Key, Text: "aé\n", Offset: 2}, {Kind: jsontoken.Array, Text: "[", Offset: 14}, {Kind: jsontoken.Number, Text: "1", Offset: 15},
-		{Kind: jsontoken.Number, Text: "-2.5e+3", Offset: 17}, {Kind: jsontoken.Bool, Text: "true", Offset: 26}, {Kind: jsontoken.ArrayEnd, Text: "]", Offset: 30},
-		{Kind: jsontoken.Key, Text: "a", Offset: 32}, {Kind: jsontoken.Object, Text: "{", Offset: 36}, {Kind: jsontoken.ObjectEnd, Text: "}", Offset: 37},
-		{Kind: jsontoken.Key, Text: "b", Offset: 39}, {Kind: jsontoken.Null, Text: "null", Offset: 43},
-		{Kind: jsontoken.Key, Text: "c", Offset: 48}, {Kind: jsontoken.String, Text: "😀", Offset: 52},
+		{Kind: jsontoken.Key, Text: "aé\n", Offset: 2},
+		{Kind: jsontoken.Array, Text: "[", Offset: 14},
+		{Kind: jsontoken.Number, Text: "1", Offset: 15},
+		{Kind: jsontoken.Number, Text: "-2.5e+3", Offset: 17},
+		{Kind: jsontoken.Bool, Text: "true", Offset: 26},
+		{Kind: jsontoken.ArrayEnd, Text: "]", Offset: 30},
+		{Kind: jsontoken.Key, Text: "a", Offset: 32},
+		{Kind: jsontoken.Object, Text: "{", Offset: 36},
+		{Kind: jsontoken.ObjectEnd, Text: "}", Offset: 37},
+		{Kind: jsontoken.Key, Text: "b", Offset: 39},
+		{Kind: jsontoken.Null, Text: "null", Offset: 43},
+		{Kind: jsontoken.Key, Text: "c", Offset: 48},
+		{Kind: jsontoken.String, Text: "😀", Offset: 52},
 		{Kind: jsontoken.ObjectEnd, Text: "}", Offset: 66},
 	}
 	if d := cmp.Diff(want, got); d != "" {

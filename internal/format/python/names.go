@@ -9,7 +9,7 @@ import "strings"
 // interpreter ("_io").
 func Standard(dotted string) bool {
 	root, _, _ := strings.Cut(dotted, ".")
-	if bare := strings.TrimPrefix(root, "_"); bare != root {
+	if bare, ok := strings.CutPrefix(root, "_"); ok {
 		return standard[bare] || private[root]
 	}
 	return standard[root]

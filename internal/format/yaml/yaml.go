@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -185,8 +186,8 @@ func (w *walker) inside(of item) (items []item, err error) {
 			items = append(items, item{node: n, depth: depth})
 		}
 	case yaml.SequenceNode:
-		for i := len(of.node.Content) - 1; i >= 0; i-- {
-			items = append(items, item{node: of.node.Content[i], path: of.path + "[" + strconv.Itoa(i) + "]", key: of.key, depth: depth})
+		for i, v := range slices.Backward(of.node.Content) {
+			items = append(items, item{node: v, path: of.path + "[" + strconv.Itoa(i) + "]", key: of.key, depth: depth})
 		}
 	case yaml.MappingNode:
 		seen := map[string]bool{}

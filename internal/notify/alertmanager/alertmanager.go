@@ -4,6 +4,7 @@ package alertmanager
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -124,9 +125,7 @@ func (s *sender) about(a notify.Alert, i indicator.Indicator, from, to time.Time
 
 func (s *sender) labels(a notify.Alert) map[string]string {
 	labels := map[string]string{}
-	for name, value := range s.conf.Labels {
-		labels[name] = value
-	}
+	maps.Copy(labels, s.conf.Labels)
 	labels["source"], labels["service"] = a.Source, "weightwarden"
 	if a.Host != "" {
 		labels["host"] = a.Host

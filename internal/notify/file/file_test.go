@@ -75,11 +75,11 @@ func TestAfterHalfALine(t *testing.T) {
 
 func TestNotAFile(t *testing.T) {
 	dir := t.TempDir()
-	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
-	if err := os.WriteFile(real, nil, 0o600); err != nil {
+	target, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
+	if err := os.WriteFile(target, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(real, link); err != nil {
+	if err := os.Symlink(target, link); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{dir, link, filepath.Join(dir, "no", "such"), "/dev/full", "/dev/null"} {
@@ -87,7 +87,7 @@ func TestNotAFile(t *testing.T) {
 			t.Errorf("%s: retry %v, %v", path, retry, err)
 		}
 	}
-	if data, _ := os.ReadFile(real); len(data) != 0 {
+	if data, _ := os.ReadFile(target); len(data) != 0 {
 		t.Error("written through a link")
 	}
 }

@@ -145,11 +145,13 @@ func TestForms(t *testing.T) {
 	}{
 		{"guide", webhook.Config{}, `POST application/json  {"text":"one\n\"two\"","severity":"high"}`},
 		{
-			"template", webhook.Config{Method: "PUT", ContentType: "text/plain", Body: `{{.Source}} is {{.Severity}}: {{json .Text}}`},
+			"template",
+			webhook.Config{Method: "PUT", ContentType: "text/plain", Body: `{{.Source}} is {{.Severity}}: {{json .Text}}`},
 			`PUT text/plain  m is high: "one\n\"two\""`,
 		},
 		{
-			"signed", webhook.Config{Body: "x", Key: notify.Inline("secret")},
+			"signed",
+			webhook.Config{Body: "x", Key: notify.Inline("secret")},
 			// printf 1700000000.x | openssl dgst -sha256 -hmac secret
 			`POST application/json t=1700000000,v1=` + signature + ` x`,
 		},
