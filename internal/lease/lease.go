@@ -19,14 +19,16 @@ type Lease struct {
 	// Fence grows by one whenever the lease is acquired.
 	Fence   uint64
 	Expires time.Time
+	// Taken says that it was taken from a holder whose time had run out.
+	Taken bool
 }
 
 // Store keeps leases. Every implementation passes storetest.Leases, which is
 // the other half of this contract. Times are kept to the microsecond.
 type Store interface {
 	// Acquire takes the lease on name until now+ttl. It is a Conflict while
-	// another holder has it and it has not expired, unless dead says that
-	// the other holder is known not to live any more.
+	// somebody has it and it has not expired, one of the same name included,
+	// unless dead says that who has it is known not to live any more.
 	Acquire(ctx context.Context, name, holder string, now time.Time, ttl time.Duration, dead bool) (Lease, error)
 	// Renew extends a lease. It is a Conflict when somebody else has acquired
 	// it since, or it was released.

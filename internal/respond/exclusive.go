@@ -105,6 +105,9 @@ func (r *Responder) acquireOne(ctx context.Context, h *held, name string) error 
 	if leaseErr != nil {
 		return leaseErr
 	}
+	if err != nil && !l.Taken { // who has the lock is about to take the lease, or has just given it back
+		return errors.Join(err, r.Leases.Release(ctx, l))
+	}
 	h.leases = append(h.leases, l)
 	return nil
 }

@@ -418,6 +418,33 @@ func TestSleptThroughTheLease(t *testing.T) {
 	}
 }
 
+// Whoever has the lock and not the lease is about to take it, or has just given
+// it back: nobody else takes it from under the lock, of the same name or not.
+func TestLockWithoutLease(t *testing.T) {
+	for _, holder := range []string{"one", "two"} {
+		t.Run(holder, func(t *testing.T) {
+			b := newBench(t)
+			second := b.responder(b.Ledger)
+			second.Leases, second.Holder = leasesOf(b), holder
+			second.Lock = func(string) (func() error, error) { return nil, fault.New(fault.Conflict, "it lives") }
+			if err := second.Apply(t.Context(), plan(action.Isolate, "a")); fault.KindOf(err) != fault.Conflict || len(b.world.took) > 0 {
+				t.Errorf("got %v, executed %v", err, b.world.took)
+			}
+			b.Leases, b.Holder = leasesOf(b), "one"
+			b.Journal = func(point string) {
+				if point == "executed a" {
+					if err := second.Apply(t.Context(), plan(action.Rollback, "b")); fault.KindOf(err) != fault.Conflict {
+						t.Errorf("beside one that acts: %v", err)
+					}
+				}
+			}
+			if err := b.Apply(t.Context(), plan(action.Isolate, "a")); err != nil || !slices.Equal(b.world.took, []string{"a"}) {
+				t.Errorf("who has both: %v, executed %v", err, b.world.took)
+			}
+		})
+	}
+}
+
 func TestClockThatIsSet(t *testing.T) {
 	b := newBench(t)
 	b.Journal = func(point string) {

@@ -30,11 +30,11 @@ func (s *Leases) Acquire(ctx context.Context, name, holder string, now time.Time
 		if err != nil {
 			return err
 		}
-		if held.Holder != "" && held.Holder != holder && held.Expires.After(now) && !dead {
+		if held.Holder != "" && held.Expires.After(now) && !dead {
 			return fault.New(fault.Conflict, "%s acts on %s until %s", artifact.Quote(held.Holder), artifact.Quote(name),
 				held.Expires.Format(time.RFC3339)).WithHint("wait until it has finished, then try again")
 		}
-		got.Fence = held.Fence + 1
+		got.Fence, got.Taken = held.Fence+1, held.Holder != "" && !dead
 		return putLease(ctx, tx, got)
 	})
 	if err != nil {
