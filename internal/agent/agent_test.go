@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,7 +140,7 @@ type station struct {
 	queue    queue
 	min      finding.Severity
 	reports  []*check.Report
-	log      bytes.Buffer
+	log      lines
 }
 
 func newStation(lines ...string) *station {
@@ -147,6 +148,24 @@ func newStation(lines ...string) *station {
 	s.notes.docs, s.queue.ended = map[string][]byte{}, map[int64]string{}
 	s.receiver.start = time.Now()
 	return s
+}
+
+// lines is a log that several write into.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func (s *station) delivery() *agent.Delivery {
@@ -335,7 +354,10 @@ func crashAt(t *testing.T, lines []string, n int) {
 	whole.watch(t, 10*time.Hour)
 	s := newStation(lines...)
 	dead := false
+	var mu sync.Mutex // the cycle and the delivery both ask
 	crash := func(string) bool {
+		mu.Lock()
+		defer mu.Unlock()
 		if n--; n == 0 {
 			dead = true
 			s.cycles.n-- // the restarted program looks at the same state

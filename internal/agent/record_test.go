@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,11 +20,14 @@ import (
 
 // book is a ledger of one log, which can be made to fail.
 type book struct {
+	mu      sync.Mutex
 	entries []evidence.Entry
 	fails   int
 }
 
 func (b *book) Append(_ context.Context, log string, _ uint64, drafts ...evidence.Draft) ([]evidence.Entry, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.fails--; b.fails >= 0 {
 		return nil, fault.New(fault.Incomplete, "disk full")
 	}
@@ -35,6 +39,13 @@ func (b *book) Append(_ context.Context, log string, _ uint64, drafts ...evidenc
 		b.entries = append(b.entries, e)
 	}
 	return nil, nil
+}
+
+// fail makes the next n appends fail.
+func (b *book) fail(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fails = n
 }
 
 func (b *book) Entries(context.Context, string, uint64) ([]evidence.Entry, error) {
@@ -106,13 +117,13 @@ func (s *scribe) watch(t *testing.T, long time.Duration, kill bool) {
 		}, time.Now(), 1, "v", "tester"),
 	}
 	if kill {
-		context.AfterFunc(ctx, func() { s.book.fails = 1 << 30 })
+		context.AfterFunc(ctx, func() { s.book.fail(1 << 30) })
 	}
 	if err := a.Run(ctx); err != nil {
 		t.Errorf("run: %v", err)
 	}
 	synctest.Wait()
-	s.book.fails = 0
+	s.book.fail(0)
 }
 
 // Each verdict is recorded when it is another than the one before, and how many

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,6 +71,7 @@ func (w *world) Observe(_ context.Context, s action.Step) (action.Observation, e
 
 // bench is a responder over a real ledger and a made-up world.
 type bench struct {
+	mu sync.Mutex // of held
 	*respond.Responder
 	t     *testing.T
 	world *world
@@ -97,11 +99,18 @@ func (b *bench) responder(l evidence.Ledger) *respond.Responder {
 		Ledger: l, Executors: map[string]action.Executor{"fake": b.world}, Actor: "ana@host",
 		Now: func() time.Time { b.clock = b.clock.Add(time.Second); return b.clock },
 		Lock: func(name string) (func() error, error) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
 			if b.held[name] {
 				return nil, fault.New(fault.Conflict, "locked")
 			}
 			b.held[name] = true
-			return func() error { b.held[name] = false; return nil }, nil
+			return func() error {
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				b.held[name] = false
+				return nil
+			}, nil
 		},
 	}
 }
