@@ -110,7 +110,8 @@ func (w *walker) symbols(p place, at int64, names *cursor) error {
 	}
 	c = &cursor{b: body, at: at + 8}
 	for range count {
-		e := &cursor{at: c.at, b: c.take(entry)}
+		at := c.at // before it is taken: the two have no order in one literal
+		e := &cursor{at: at, b: c.take(entry)}
 		if err := w.trouble(p.path, e.at, w.symbol(p, e, names)); err != nil {
 			return visitorError{err}
 		}
