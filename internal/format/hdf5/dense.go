@@ -251,7 +251,8 @@ func (t *recordTree) walk(root int64, count, depth int) error {
 			return fmt.Errorf("%d records in a node of %d bytes: %w", next.count, t.node, ErrMalformed)
 		}
 		for range next.count {
-			r := &cursor{at: c.at, b: c.take(t.record)}
+			at := c.at
+			r := &cursor{at: at, b: c.take(t.record)}
 			if err := t.each(r); err != nil {
 				return err
 			}
