@@ -48,7 +48,7 @@ func Looking() []Need {
 	}
 	for _, k := range []Kind{
 		Pods, Services, Events, Deployments, ReplicaSets, StatefulSets, DaemonSets, EndpointSlices, NetworkPolicies,
-		Autoscalers, ScaledObjects, Rollouts, InferenceServices,
+		Autoscalers, ScaledObjects, Rollouts, InferenceServices, HTTPRoutes,
 	} {
 		needs = append(needs, Need{Assess, k, "", []string{"get", "list"}})
 	}

@@ -38,6 +38,7 @@ var (
 	Kustomizations     = Kind{"kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization"}
 	HelmReleases       = Kind{"helm.toolkit.fluxcd.io", "v2", "helmreleases", "HelmRelease"}
 	InferenceServices  = Kind{"serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService"}
+	HTTPRoutes         = Kind{"gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute"}
 	AdmissionPolicies  = Kind{"admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy"}
 	AdmissionBindings  = Kind{"admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"}
 	SelfAccessReviews  = Kind{"authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview"}

@@ -74,7 +74,7 @@ func (e Edit) Look(o Object) action.Observation {
 	detail := ""
 	for _, f := range e.Fields {
 		now := field(o, f.Path)
-		isBefore, isAfter := same(now, f.Before), same(now, f.After)
+		isBefore, isAfter := same(f.Path, now, f.Before), same(f.Path, now, f.After)
 		if isBefore {
 			before++
 		}
@@ -120,11 +120,13 @@ func field(o Object, pointer string) json.RawMessage {
 	return encode(v)
 }
 
-// same compares two values, whatever their form. Objects hold whole numbers
-// where JSON knows only numbers, and a scale of nothing has no number at all.
-func same(a, b json.RawMessage) bool {
+// same compares two values of a field, whatever their form. Objects hold whole
+// numbers where JSON knows only numbers, and a scale of nothing has no number
+// at all. Everywhere else what is not there is not 0: a route without a weight
+// has the weight 1.
+func same(pointer string, a, b json.RawMessage) bool {
 	if len(a) == 0 || len(b) == 0 {
-		return len(a) == len(b) || string(a) == "0" || string(b) == "0"
+		return len(a) == len(b) || pointer == "/spec/replicas" && (string(a) == "0" || string(b) == "0")
 	}
 	var x, y any
 	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
@@ -151,7 +153,7 @@ func (e Edit) Ops(o Object) []Op {
 	for _, f := range e.Fields {
 		now := field(o, f.Path)
 		switch {
-		case same(now, f.After):
+		case same(f.Path, now, f.After):
 		case f.After == nil:
 			ops = append(ops, Op{Op: "remove", Path: f.Path})
 		default:

@@ -37,7 +37,7 @@ func (s *Scene) State() State {
 	for _, r := range s.Services {
 		add(&out.Services, r.Object)
 	}
-	for _, list := range [][]Object{s.Autoscalers, s.ScaledObjects, s.Policies} {
+	for _, list := range [][]Object{s.Routes, s.Autoscalers, s.ScaledObjects, s.Policies} {
 		for _, o := range list {
 			add(&out.Others, o)
 		}

@@ -20,6 +20,8 @@ type Scene struct {
 	Workloads []Workload
 	// Services are those that reach a workload's pods.
 	Services []Route
+	// Routes are the HTTP routes that name one of the services.
+	Routes []Object
 	// Others are objects beside the workloads that act on them, by kind.
 	Autoscalers, ScaledObjects, Policies []Object
 	// Remarks say what could not be looked at.
@@ -105,6 +107,7 @@ func Find(ctx context.Context, api API, s Selector) (*Scene, error) {
 			return nil, err
 		}
 	}
+	f.scene.Routes = slices.DeleteFunc(f.scene.Routes, func(o Object) bool { return len(f.scene.Backends(o)) == 0 })
 	slices.SortFunc(f.scene.Workloads, func(a, b Workload) int { return cmp.Compare(a.Root.Ref.String(), b.Root.Ref.String()) })
 	return f.scene, nil
 }
@@ -139,7 +142,7 @@ func (f *finder) list(ctx context.Context, kind Kind, namespace string) ([]Objec
 
 func (f *finder) namespace(ctx context.Context, ns string) error {
 	byKind := map[Kind][]Object{}
-	for _, kind := range append(slices.Clone(templated), Pods, Services, InferenceServices, Autoscalers, ScaledObjects, NetworkPolicies) {
+	for _, kind := range append(slices.Clone(templated), Pods, Services, InferenceServices, HTTPRoutes, Autoscalers, ScaledObjects, NetworkPolicies) {
 		list, err := f.list(ctx, kind, ns)
 		if err != nil {
 			return fmt.Errorf("list %s in namespace %q: %w", kind.Resource, ns, err)
@@ -166,6 +169,7 @@ func (f *finder) namespace(ctx context.Context, ns string) error {
 		f.scene.Workloads = append(f.scene.Workloads, *found[uid])
 	}
 	f.routes(byKind[Services], byKind[Pods], found)
+	f.scene.Routes = append(f.scene.Routes, byKind[HTTPRoutes]...)
 	f.scene.Autoscalers = append(f.scene.Autoscalers, byKind[Autoscalers]...)
 	f.scene.ScaledObjects = append(f.scene.ScaledObjects, byKind[ScaledObjects]...)
 	f.scene.Policies = append(f.scene.Policies, byKind[NetworkPolicies]...)
@@ -335,6 +339,25 @@ func (f *finder) routes(services, pods []Object, found map[string]*Workload) {
 			f.scene.Services = append(f.scene.Services, Route{svc, shared})
 		}
 	}
+}
+
+// Backends returns where an HTTP route names one of the scene's services, as
+// JSON pointers.
+func (s *Scene) Backends(route Object) (out []string) {
+	for i, rule := range route.Items("/spec/rules") {
+		for j, ref := range rule.Items("/backendRefs") {
+			namespace := cmp.Or(ref.Text("/namespace"), route.Namespace())
+			if kind := ref.Text("/kind"); kind != "" && kind != Services.Name || ref.Text("/group") != "" {
+				continue
+			}
+			if slices.ContainsFunc(s.Services, func(r Route) bool {
+				return r.Object.ObjectName() == ref.Text("/name") && r.Object.Namespace() == namespace
+			}) {
+				out = append(out, fmt.Sprintf("/spec/rules/%d/backendRefs/%d", i, j))
+			}
+		}
+	}
+	return out
 }
 
 // Attached returns the pods of all workloads that are attached.

@@ -1,7 +1,8 @@
 // Package traffic is the containment driver that keeps requests from a model's
 // pods while all of them go on running: the selector of each service that
-// reaches them asks, besides, for a label that no pod has. Taking that away
-// again is all it needs to undo it. Connections that are open stay open.
+// reaches them asks, besides, for a label that no pod has, and HTTP routes give
+// these services no weight. Taking that away again is all it needs to undo it.
+// Connections that are open stay open.
 package traffic
 
 import (
@@ -37,8 +38,13 @@ func (*Driver) Name() string { return Name }
 
 // Needs says what each kind of step has to be allowed to do.
 func (*Driver) Needs() map[string][]cluster.Need {
-	patch := []cluster.Need{{Role: cluster.Contain, Kind: cluster.Services, Verbs: []string{"patch"}}}
-	return map[string][]cluster.Need{kindCut: patch, kindOpen: patch}
+	patch := func(k cluster.Kind) []cluster.Need {
+		return []cluster.Need{{Role: cluster.Contain, Kind: k, Verbs: []string{"patch"}}}
+	}
+	return map[string][]cluster.Need{
+		kindCut: patch(cluster.Services), kindOpen: patch(cluster.Services),
+		kindCutRoute: patch(cluster.HTTPRoutes), kindOpenRoute: patch(cluster.HTTPRoutes),
+	}
 }
 
 type params struct {
@@ -55,6 +61,7 @@ func (d *Driver) Isolate(ctx context.Context, r action.Request) (action.Draft, e
 		return action.Draft{}, err
 	}
 	var draft action.Draft
+	draft.Steps, draft.Remarks = routes(scene)
 	for _, route := range scene.Services {
 		ref := cluster.Services.In(route.Object.Namespace(), route.Object.ObjectName())
 		switch by := route.Object.Texts("/spec/selector")[cluster.KeyServing]; {
@@ -137,17 +144,15 @@ func (d *Driver) Rollback(ctx context.Context, r action.Request) (action.Draft, 
 		step.Inverse = &inverse
 		draft.Steps = append(draft.Steps, step)
 	}
+	draft.Steps = append(draft.Steps, reopen(r.Done)...)
 	return draft, nil
 }
 
 // Execute changes the selector and waits for what follows from it.
 func (d *Driver) Execute(ctx context.Context, s action.Step) error {
-	p, err := cluster.Decode[params](s)
+	p, err := d.decode(s)
 	if err != nil {
 		return err
-	}
-	if s.Kind != kindCut && s.Kind != kindOpen {
-		return cluster.NoSuchKind(Name, s.Kind)
 	}
 	switch o, err := d.observe(ctx, s.Kind, p); {
 	case err != nil || o.Outcome == action.Done:
@@ -161,17 +166,24 @@ func (d *Driver) Execute(ctx context.Context, s action.Step) error {
 
 // Observe looks at the service and, when it is cut, at its EndpointSlices.
 func (d *Driver) Observe(ctx context.Context, s action.Step) (action.Observation, error) {
-	p, err := cluster.Decode[params](s)
+	p, err := d.decode(s)
 	if err != nil {
 		return action.Observation{}, err
-	}
-	if s.Kind != kindCut && s.Kind != kindOpen {
-		return action.Observation{}, cluster.NoSuchKind(Name, s.Kind)
 	}
 	return d.observe(ctx, s.Kind, p)
 }
 
+func (d *Driver) decode(s action.Step) (params, error) {
+	if _, ok := d.Needs()[s.Kind]; !ok {
+		return params{}, cluster.NoSuchKind(Name, s.Kind)
+	}
+	return cluster.Decode[params](s)
+}
+
 func (d *Driver) observe(ctx context.Context, kind string, p params) (action.Observation, error) {
+	if kind == kindCutRoute || kind == kindOpenRoute {
+		return d.observeRoute(ctx, kind, p)
+	}
 	svc, err := d.api.Get(ctx, p.Edit.Object)
 	gone := fault.KindOf(err) == fault.NotFound
 	switch {

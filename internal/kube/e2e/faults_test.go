@@ -38,6 +38,7 @@ func child(args []string) int {
 		return 2
 	}
 	env := world(&bytes.Buffer{}, &bytes.Buffer{})
+	env.Stderr = os.Stderr
 	env.Journal = func(string) {
 		if point--; point == 0 {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -58,10 +59,10 @@ type stage struct {
 // stageAt makes a stage like the scenario "deployment".
 func stageAt(t *testing.T, p *plane, kubeconfig, namespace string) stage {
 	t.Helper()
-	s := stage{scenario: scenario{name: "deployment", namespaces: []string{namespace}, replicas: 3}}
-	s.deploy(t, p)
-	s.host = newHost(t, kubeconfig, "fraud", s.read(t, "workloads.yaml", namespace))
-	s.served = s.pods(t, p)
+	s := stage{scenario: scenario{name: "deployment", namespaces: []string{namespace}, replicas: 3, patience: time.Minute}}
+	s.deploy(t, p.api)
+	s.host = newHost(t, kubeconfig, "fraud", s.read(t, "workloads.yaml", namespace), 2)
+	s.served = s.pods(t, p.api)
 	s.host.declare("fraud")
 	return s
 }
@@ -75,78 +76,104 @@ func (h *host) at(point string, do func()) {
 	}
 }
 
-// TestFaults breaks what the responder relies on while it works.
+// TestFaults breaks what the responder relies on while it works with a real
+// control plane. What takes the API away comes before what needs it.
 func TestFaults(t *testing.T) {
 	p := newPlane(t)
-	namespaces := []string{"stopped", "restarted", "deleted", "denied", "policy", "half"}
+	namespaces := []string{"stopped", "restarted", "deleted", "denied", "policy", "half", "jailed", "dropped", "conflicts", "fought", "removed"}
 	for n := range journalPoints {
 		namespaces = append(namespaces, fmt.Sprintf("killed-%d", n+1))
 	}
 	responder := p.responder(t, namespaces...)
-	t.Run("api_stopped_for_30_s", func(t *testing.T) {
-		s := stageAt(t, p, responder, "stopped")
-		s.host.at("observed cut-stopped-fraud", func() {
-			api := p.processes["apiserver"].Process
-			if err := api.Signal(syscall.SIGSTOP); err != nil {
+	at := func(namespace string, do func(*testing.T, stage)) func(*testing.T) {
+		return func(t *testing.T) { do(t, stageAt(t, p, responder, namespace)) }
+	}
+	t.Run("api_stopped_for_30_s", at("stopped", p.stopped))
+	t.Run("api_killed_and_restarted", at("restarted", p.restarted))
+	t.Run("too_many_requests", at("jailed", p.jailed))
+	for name, do := range map[string]func(t *testing.T){
+		"evidence_deleted_under_us":    at("deleted", p.deleted),
+		"forbidden_in_one_namespace":   func(t *testing.T) { forbidden(t, p, responder) },
+		"deny_rule":                    at("policy", func(t *testing.T, s stage) { denyRule(t, p, s) }),
+		"roles_deny_deleting_evidence": at("denied", func(t *testing.T, s stage) { leastPrivilege(t, p, s, responder) }),
+		"connections_drop":             at("dropped", p.dropped),
+		"conflicts":                    at("conflicts", p.conflicts),
+		"somebody_works_against_it":    at("fought", p.fought),
+		"service_deleted_under_us":     at("removed", p.removed),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			do(t)
+		})
+	}
+	t.Run("killed", func(t *testing.T) {
+		t.Parallel()
+		killed(t, p, responder)
+	})
+}
+
+func (p *plane) stopped(t *testing.T, s stage) {
+	s.host.at("observed cut-stopped-fraud", func() {
+		api := p.processes["apiserver"].Process
+		if err := api.Signal(syscall.SIGSTOP); err != nil {
+			t.Error(err)
+		}
+		time.AfterFunc(30*time.Second, func() { _ = api.Signal(syscall.SIGCONT) })
+	})
+	began := time.Now()
+	s.host.finish(t, "isolate", "--apply")
+	if took := time.Since(began); took < 30*time.Second {
+		t.Errorf("isolated in %v although the API was stopped", took)
+	}
+	s.contained(t, p.api, s.host, s.served)
+}
+
+func (p *plane) restarted(t *testing.T, s stage) {
+	s.host.at("intended detach-deployments-restarted-fraud", func() {
+		p.end("apiserver", syscall.SIGKILL)
+		p.startAPI(t)
+	})
+	s.host.finish(t, "isolate", "--apply")
+	s.contained(t, p.api, s.host, s.served)
+}
+
+func (p *plane) deleted(t *testing.T, s stage) {
+	var gone cluster.Object
+	s.host.at("intended detach-deployments-deleted-fraud", func() {
+		for uid, o := range s.served {
+			gone = o
+			delete(s.served, uid)
+			if err := p.api.Delete(t.Context(), cluster.Pods.In(o.Namespace(), o.ObjectName()), uid); err != nil {
 				t.Error(err)
 			}
-			time.AfterFunc(30*time.Second, func() { _ = api.Signal(syscall.SIGCONT) })
-		})
-		began := time.Now()
-		s.host.finish(t, "isolate", "--apply")
-		if took := time.Since(began); took < 30*time.Second {
-			t.Errorf("isolated in %v although the API was stopped", took)
-		}
-		s.contained(t, p, s.host, s.served)
-	})
-	t.Run("api_killed_and_restarted", func(t *testing.T) {
-		s := stageAt(t, p, responder, "restarted")
-		s.host.at("intended detach-deployments-restarted-fraud", func() {
-			p.end("apiserver", syscall.SIGKILL)
-			p.startAPI(t)
-		})
-		s.host.finish(t, "isolate", "--apply")
-		s.contained(t, p, s.host, s.served)
-	})
-	t.Run("evidence_deleted_under_us", func(t *testing.T) {
-		s := stageAt(t, p, responder, "deleted")
-		var gone cluster.Object
-		s.host.at("intended detach-deployments-deleted-fraud", func() {
-			for uid, o := range s.served {
-				gone = o
-				delete(s.served, uid)
-				if err := p.api.Delete(t.Context(), cluster.Pods.In(o.Namespace(), o.ObjectName()), uid); err != nil {
-					t.Error(err)
-				}
-				return
-			}
-		})
-		s.host.finish(t, "isolate", "--apply")
-		s.contained(t, p, s.host, s.served)
-		if shown := fmt.Sprint(s.host.run(0, "incident", "show", s.host.incident)); !strings.Contains(shown, gone.ObjectName()) {
-			t.Errorf("the record does not name the pod that is lost: %s", shown)
+			return
 		}
 	})
-	t.Run("forbidden_in_one_namespace", func(t *testing.T) {
-		if _, err := p.api.Create(t.Context(), cluster.Namespaces, cluster.Object{"metadata": map[string]any{"name": "unbound"}}, false); err != nil {
-			t.Fatal(err)
-		}
-		s := scenario{name: "namespaces", namespaces: []string{"half", "unbound"}, replicas: 4}
-		s.deploy(t, p)
-		h := newHost(t, responder, "fraud", strings.NewReplacer("namespaces-a", "half", "namespaces-b", "unbound").Replace(s.read(t, "workloads.yaml", "")))
-		h.declare("fraud")
-		before := s.state(t, p)
-		code, _, stderr := h.try("incident", "isolate", h.incident, "--kubeconfig", responder, "--apply")
-		if code != 5 || !strings.Contains(stderr, `in namespace "unbound"`) || strings.Contains(stderr, `in namespace "half"`) {
-			t.Errorf("exit code %d: %s", code, stderr)
-		}
-		if after := s.state(t, p); fmt.Sprint(before) != fmt.Sprint(after) || len(s.endpoints(t.Context(), p)) != 4 {
-			t.Error("something was changed")
-		}
-	})
-	t.Run("deny_rule", func(t *testing.T) { denyRule(t, p, stageAt(t, p, responder, "policy")) })
-	t.Run("roles_deny_deleting_evidence", func(t *testing.T) { leastPrivilege(t, p, stageAt(t, p, responder, "denied"), responder) })
-	t.Run("killed", func(t *testing.T) { killed(t, p, responder) })
+	s.host.finish(t, "isolate", "--apply")
+	s.contained(t, p.api, s.host, s.served)
+	if shown := fmt.Sprint(s.host.run(0, "incident", "show", s.host.incident)); !strings.Contains(shown, gone.ObjectName()) {
+		t.Errorf("the record does not name the pod that is lost: %s", shown)
+	}
+}
+
+// forbidden isolates what is in two namespaces, in one of which nothing may be
+// done.
+func forbidden(t *testing.T, p *plane, responder string) {
+	if _, err := p.api.Create(t.Context(), cluster.Namespaces, cluster.Object{"metadata": map[string]any{"name": "unbound"}}, false); err != nil {
+		t.Fatal(err)
+	}
+	s := scenario{name: "namespaces", namespaces: []string{"half", "unbound"}, replicas: 4, patience: time.Minute}
+	s.deploy(t, p.api)
+	h := newHost(t, responder, "fraud", strings.NewReplacer("namespaces-a", "half", "namespaces-b", "unbound").Replace(s.read(t, "workloads.yaml", "")), 2)
+	h.declare("fraud")
+	before := s.state(t, p.api)
+	code, _, stderr := h.try("incident", "isolate", h.incident, "--kubeconfig", responder, "--apply")
+	if code != 5 || !strings.Contains(stderr, `in namespace "unbound"`) || strings.Contains(stderr, `in namespace "half"`) {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if after := s.state(t, p.api); fmt.Sprint(before) != fmt.Sprint(after) || len(s.endpoints(t.Context(), p.api)) != 4 {
+		t.Error("something was changed")
+	}
 }
 
 // journalPoints are where the plan was recorded, and four for each step: cut,
@@ -160,34 +187,71 @@ func killed(t *testing.T, p *plane, responder string) {
 		t.Run(fmt.Sprintf("point_%d", n+1), func(t *testing.T) {
 			t.Parallel()
 			s := stageAt(t, p, responder, fmt.Sprintf("killed-%d", n+1))
-			cmd := exec.Command(os.Args[0])
-			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", childPoint, n+1), childArgs+"="+strings.Join(
-				s.host.arguments([]string{"incident", "isolate", s.host.incident, "--kubeconfig", responder, "--apply"}), "\n"))
-			if out, err := cmd.CombinedOutput(); err == nil || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-				t.Fatalf("the program was not killed at point %d: %v\n%s", n+1, err, out)
+			if !s.host.killed(t, n+1, "isolate") {
+				t.Fatalf("the program was not killed at point %d", n+1)
 			}
 			s.host.act(0, "resume")
-			s.contained(t, p, s.host, s.served)
+			s.contained(t, p.api, s.host, s.served)
 		})
 	}
 }
 
-// finish runs a command until it is done: where it says that it is not, it is
-// continued as its hint says.
+// killed runs a command that is killed at a point of its journal, and reports
+// whether it was: with fewer points than that it is done.
+func (h *host) killed(t *testing.T, point int, command string) bool {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", childPoint, point), childArgs+"="+strings.Join(
+		h.arguments([]string{"incident", command, h.incident, "--kubeconfig", h.kubeconfig, "--apply"}), "\n"))
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return false
+	}
+	if cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Fatalf("%s, to be killed at point %d: %v\n%s", command, point, err, out)
+	}
+	return true
+}
+
+// finish runs a command until it is done.
 func (h *host) finish(t *testing.T, command string, args ...string) {
 	t.Helper()
-	code, stdout, stderr := h.try(append([]string{"incident", command, h.incident, "--kubeconfig", h.kubeconfig}, args...)...)
+	run := append([]string{command, h.incident, "--kubeconfig", h.kubeconfig}, args...)
+	code, _, stderr := h.try(append([]string{"incident"}, run...)...)
+	h.goOn(t, code, stderr, run...)
+}
+
+// goOn ends what ended with a code and a message: it is continued as its hint
+// says, or begun again where nothing was begun.
+func (h *host) goOn(t *testing.T, code int, stderr string, run ...string) {
+	t.Helper()
 	h.journal = nil
 	for n := 0; code != 0 && n < 3; n++ {
 		t.Logf("exit code %d: %s", code, stderr)
-		if !strings.Contains(stderr, "resume") {
-			t.Fatalf("it does not say how to go on: %s%s", stdout, stderr)
+		next := run
+		if h.begun(run[0]) {
+			next = []string{"resume", h.incident, "--kubeconfig", h.kubeconfig}
+			if !strings.Contains(stderr, "resume") {
+				t.Errorf("it does not say how to go on: %s", stderr)
+			}
 		}
-		code, stdout, stderr = h.try("incident", "resume", h.incident, "--kubeconfig", h.kubeconfig)
+		code, _, stderr = h.try(append([]string{"incident"}, next...)...)
 	}
 	if code != 0 {
-		t.Fatalf("not done: %s%s", stdout, stderr)
+		t.Fatalf("not done: exit code %d: %s", code, stderr)
 	}
+}
+
+// begun reports whether a plan for an action is on record.
+func (h *host) begun(command string) bool {
+	h.t.Helper()
+	shown := cluster.Object(h.run(0, "incident", "show", h.incident))
+	for _, p := range shown.Items("/plans") {
+		if _, ok := p.At("/approval"); ok && p.Text("/action") == command {
+			return true
+		}
+	}
+	return false
 }
 
 // denyRule looks at what the policy refuses, and at what it must not be in the
@@ -208,7 +272,7 @@ func denyRule(t *testing.T, p *plane, s stage) {
 		}
 	})
 	s.host.act(0, "isolate", "--apply")
-	s.contained(t, p, s.host, s.served)
+	s.contained(t, p.api, s.host, s.served)
 	if err := trial("registry.invalid/fraud@sha256:" + good); err != nil {
 		t.Errorf("another digest is refused: %v", err)
 	}
@@ -224,7 +288,7 @@ func denyRule(t *testing.T, p *plane, s stage) {
 		}
 	}
 	time.Sleep(2 * time.Second)
-	s.contained(t, p, s.host, s.served)
+	s.contained(t, p.api, s.host, s.served)
 	// Deleted and made again it is in force again.
 	for _, kind := range []cluster.Kind{cluster.AdmissionBindings, cluster.AdmissionPolicies} {
 		list, err := p.api.List(ctx, kind, "", cluster.LabelIncident+"="+s.host.incident)
@@ -281,7 +345,7 @@ func leastPrivilege(t *testing.T, p *plane, s stage, kubeconfig string) {
 	if _, err := api.Create(ctx, cluster.Pods, made, false); fault.KindOf(err) != fault.Refused {
 		t.Errorf("making a pod: %v", err)
 	}
-	if n := len(s.endpoints(ctx, p)); n != 3 {
+	if n := len(s.endpoints(ctx, p.api)); n != 3 {
 		t.Errorf("%d endpoints", n)
 	}
 }

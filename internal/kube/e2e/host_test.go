@@ -27,7 +27,7 @@ type host struct {
 }
 
 // newHost makes the archive; workloads is that section of the configuration.
-func newHost(t *testing.T, kubeconfig, model, workloads string) *host {
+func newHost(t *testing.T, kubeconfig, model, workloads string, settle int) *host {
 	t.Helper()
 	h := &host{t: t, dir: t.TempDir(), kubeconfig: kubeconfig}
 	h.config = filepath.Join(h.dir, "config.yaml")
@@ -36,8 +36,8 @@ func newHost(t *testing.T, kubeconfig, model, workloads string) *host {
 		t.Fatal(err)
 	}
 	h.write(filepath.Join(good, "model.safetensors"), "good weights of "+model)
-	h.write(h.config, fmt.Sprintf("models:\n  - id: %s\n    path: %s\narchive: archive\nsecrets_to_rotate: [registry/token]\nresponse: {settle_seconds: 2}\ntrust:\n  public_keys: [release.pub]\nworkloads:\n%s",
-		model, filepath.Join(h.dir, "not-on-this-host"), workloads))
+	h.write(h.config, fmt.Sprintf("models:\n  - id: %s\n    path: %s\narchive: archive\nsecrets_to_rotate: [registry/token]\nresponse: {settle_seconds: %d}\ntrust:\n  public_keys: [release.pub]\nworkloads:\n%s",
+		model, filepath.Join(h.dir, "not-on-this-host"), settle, workloads))
 	h.run(0, "key", "generate", "--out", filepath.Join(h.dir, "release"))
 	h.run(0, "sign", good, "--private-key", filepath.Join(h.dir, "release.pem"))
 	return h

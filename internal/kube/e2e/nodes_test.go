@@ -72,22 +72,27 @@ func kubelet(ctx context.Context, api cluster.API, d dynamic.Interface, o cluste
 		none := int64(0)
 		_ = d.Resource(at).Namespace(o.Namespace()).Delete(ctx, o.ObjectName(), metav1.DeleteOptions{GracePeriodSeconds: &none})
 	case o.Text("/status/phase") == "Pending":
-		ip := fmt.Sprintf("10.%d.%d.%d", 1+n>>16&0x7f, n>>8&0xff, n&0xff)
-		var containers []any
-		for _, c := range o.Items("/spec/containers") {
-			containers = append(containers, map[string]any{
-				"name": c.Text("/name"), "image": c.Text("/image"), "imageID": c.Text("/image"), "ready": true, "restartCount": 0,
-				"state": map[string]any{"running": map[string]any{"startedAt": now}},
-			})
-		}
-		status := map[string]any{
-			"phase": "Running", "startTime": now, "podIP": ip, "podIPs": []any{map[string]any{"ip": ip}},
-			"conditions": append(conditions("Initialized", "ContainersReady", "Ready"), conditions("PodScheduled")...), "containerStatuses": containers,
-		}
+		status := running(o, n, now)
 		ref := cluster.Pods.In(o.Namespace(), o.ObjectName())
 		ref.Sub = "status"
 		_, _ = api.Patch(ctx, ref, []cluster.Op{
 			{Op: "test", Path: "/metadata/uid", Value: cluster.Encode(o.UID())}, {Op: "add", Path: "/status", Value: cluster.Encode(status)},
 		}, false)
+	}
+}
+
+// running is the status of a pod whose containers run.
+func running(o cluster.Object, n int, now string) map[string]any {
+	ip := fmt.Sprintf("10.%d.%d.%d", 1+n>>16&0x7f, n>>8&0xff, n&0xff)
+	var containers []any
+	for _, c := range o.Items("/spec/containers") {
+		containers = append(containers, map[string]any{
+			"name": c.Text("/name"), "image": c.Text("/image"), "imageID": c.Text("/image"), "ready": true, "restartCount": 0,
+			"state": map[string]any{"running": map[string]any{"startedAt": now}},
+		})
+	}
+	return map[string]any{
+		"phase": "Running", "startTime": now, "podIP": ip, "podIPs": []any{map[string]any{"ip": ip}},
+		"conditions": append(conditions("Initialized", "ContainersReady", "Ready"), conditions("PodScheduled")...), "containerStatuses": containers,
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -18,7 +17,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v4"
 
-	"github.com/weightwarden/weightwarden/internal/action"
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/cli"
 	"github.com/weightwarden/weightwarden/internal/cluster"
@@ -38,6 +36,8 @@ type scenario struct {
 	remade bool
 	// bare says that nobody controls the pods, so that nobody rolls them back.
 	bare bool
+	// patience is how long to wait for what controllers do.
+	patience time.Duration
 	// within is how long after --apply the endpoints may take to be empty.
 	within time.Duration
 }
@@ -102,27 +102,27 @@ func whole(v any) any {
 
 // deploy makes the scenario's objects in its namespaces and waits until all
 // replicas serve.
-func (s scenario) deploy(t *testing.T, p *plane) {
+func (s scenario) deploy(t *testing.T, api cluster.API) {
 	t.Helper()
 	ctx := t.Context()
 	for _, ns := range s.namespaces {
 		waitFor(t, "service account in "+ns, 30*time.Second, func() error {
-			_, err := p.api.Get(ctx, cluster.Kind{Version: "v1", Resource: "serviceaccounts", Name: "ServiceAccount"}.In(ns, "default"))
+			_, err := api.Get(ctx, cluster.Kind{Version: "v1", Resource: "serviceaccounts", Name: "ServiceAccount"}.In(ns, "default"))
 			return err
 		})
 		for _, o := range objects(t, s.read(t, "objects.yaml", ns)) {
 			o["metadata"].(map[string]any)["namespace"] = ns
-			kind, err := p.api.Resource(ctx, o.Text("/apiVersion"), o.Text("/kind"))
+			kind, err := api.Resource(ctx, o.Text("/apiVersion"), o.Text("/kind"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := p.api.Create(ctx, kind, o, false); err != nil {
+			if _, err := api.Create(ctx, kind, o, false); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	waitFor(t, "replicas", 2*time.Minute, func() error {
-		if n := len(s.endpoints(ctx, p)); n != s.replicas {
+	waitFor(t, "replicas", 2*s.patience, func() error {
+		if n := len(s.endpoints(ctx, api)); n != s.replicas {
 			return fmt.Errorf("%d of %d replicas serve", n, s.replicas)
 		}
 		return nil
@@ -130,10 +130,10 @@ func (s scenario) deploy(t *testing.T, p *plane) {
 }
 
 // endpoints returns the UIDs of the pods that are ready behind services.
-func (s scenario) endpoints(ctx context.Context, p *plane) map[string]bool {
+func (s scenario) endpoints(ctx context.Context, api cluster.API) map[string]bool {
 	out := map[string]bool{}
 	for _, ns := range s.namespaces {
-		list, err := p.api.List(ctx, cluster.EndpointSlices, ns, "")
+		list, err := api.List(ctx, cluster.EndpointSlices, ns, "")
 		if err != nil {
 			return map[string]bool{"unknown: " + err.Error(): true}
 		}
@@ -146,11 +146,11 @@ func (s scenario) endpoints(ctx context.Context, p *plane) map[string]bool {
 }
 
 // pods returns the pods of the namespaces, by UID.
-func (s scenario) pods(t *testing.T, p *plane) map[string]cluster.Object {
+func (s scenario) pods(t *testing.T, api cluster.API) map[string]cluster.Object {
 	t.Helper()
 	out := map[string]cluster.Object{}
 	for _, ns := range s.namespaces {
-		list, err := p.api.List(t.Context(), cluster.Pods, ns, "")
+		list, err := api.List(t.Context(), cluster.Pods, ns, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,16 +163,17 @@ func (s scenario) pods(t *testing.T, p *plane) map[string]cluster.Object {
 
 // state is everything of the namespaces that containment could have touched,
 // without what the API itself counts and dates.
-func (s scenario) state(t *testing.T, p *plane) map[string]any {
+func (s scenario) state(t *testing.T, api cluster.API) map[string]any {
 	t.Helper()
 	out := map[string]any{}
 	kinds := []cluster.Kind{
 		cluster.Pods, cluster.Services, cluster.Deployments, cluster.ReplicaSets, cluster.StatefulSets, cluster.DaemonSets,
-		cluster.NetworkPolicies, cluster.Autoscalers, cluster.InferenceServices, cluster.Rollouts,
+		cluster.NetworkPolicies, cluster.Autoscalers, cluster.InferenceServices, cluster.Rollouts, cluster.ScaledObjects,
+		cluster.Kustomizations, cluster.HelmReleases, cluster.Applications, cluster.HTTPRoutes,
 	}
 	for _, ns := range s.namespaces {
 		for _, kind := range kinds {
-			list, err := p.api.List(t.Context(), kind, ns, "")
+			list, err := api.List(t.Context(), kind, ns, "")
 			if err != nil {
 				continue // a kind that this control plane has not
 			}
@@ -199,14 +200,14 @@ func (s scenario) state(t *testing.T, p *plane) map[string]any {
 }
 
 // emptied measures when the endpoints are empty after a moment.
-func (s scenario) emptied(ctx context.Context, p *plane) (since func(time.Time) time.Duration, stop func()) {
+func (s scenario) emptied(ctx context.Context, api cluster.API) (since func(time.Time) time.Duration, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var at atomic.Int64
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			if len(s.endpoints(ctx, p)) == 0 && ctx.Err() == nil {
+			if len(s.endpoints(ctx, api)) == 0 && ctx.Err() == nil {
 				at.CompareAndSwap(0, time.Now().UnixNano())
 				return
 			}
@@ -216,11 +217,8 @@ func (s scenario) emptied(ctx context.Context, p *plane) (since func(time.Time) 
 	return func(from time.Time) time.Duration { <-done; return time.Duration(at.Load() - from.UnixNano()) }, cancel
 }
 
-// TestScenarios takes each model out of serving, gives it back, takes it out
-// again and rolls it back.
-func TestScenarios(t *testing.T) {
-	p := newPlane(t)
-	p.extend(t)
+// scenarios are the directories of testdata/scenarios.
+func scenarios() []scenario {
 	all := []scenario{
 		{name: "deployment", replicas: 3, within: time.Second},
 		{name: "large", replicas: 150, within: 5 * time.Second},
@@ -232,94 +230,70 @@ func TestScenarios(t *testing.T) {
 		{name: "pods", replicas: 2, bare: true},
 		{name: "rollout", replicas: 3},
 		{name: "kserve", replicas: 3, remade: true},
+		{name: "keda", replicas: 3},
+		{name: "helm", replicas: 3},
+		{name: "argocd", replicas: 3},
+		{name: "routes", replicas: 3},
 	}
-	var namespaces []string
 	for n := range all {
 		if all[n].namespaces == nil {
 			all[n].namespaces = []string{all[n].name}
 		}
-		namespaces = append(namespaces, all[n].namespaces...)
+		all[n].patience = time.Minute
+	}
+	return all
+}
+
+// TestScenarios takes each model out of serving in a real control plane, gives
+// it back, takes it out again and rolls it back.
+func TestScenarios(t *testing.T) {
+	p := newPlane(t)
+	p.extend(t)
+	var namespaces []string
+	for _, s := range scenarios() {
+		namespaces = append(namespaces, s.namespaces...)
 	}
 	responder := p.responder(t, namespaces...)
-	for _, s := range all {
+	for _, s := range scenarios() {
 		t.Run(s.name, func(t *testing.T) {
 			if s.within == 0 { // where nothing is timed
 				t.Parallel()
 			}
-			s.story(t, p, responder)
+			s.story(t, p.api, responder, 2)
 		})
 	}
 }
 
-func (s scenario) story(t *testing.T, p *plane, kubeconfig string) {
-	s.deploy(t, p)
-	h := newHost(t, kubeconfig, "fraud", s.read(t, "workloads.yaml", s.namespaces[0]))
-	before, pods := s.state(t, p), s.pods(t, p)
+// story is what happens in every scenario. The responder looks again for some
+// seconds whether what it did holds.
+func (s scenario) story(t *testing.T, api cluster.API, kubeconfig string, settle int) {
+	s.deploy(t, api)
+	h := newHost(t, kubeconfig, "fraud", s.read(t, "workloads.yaml", s.namespaces[0]), settle)
+	before, pods := s.state(t, api), s.pods(t, api)
 
 	h.declare("fraud")
-	s.planned(t, h)
-	s.isolate(t, p, h, pods)
+	plan := planOf(t, h.act(0, "isolate"))
+	s.golden(t, "plan.golden", planned(plan.Steps, plan.Remarks, h.incident))
+	s.isolate(t, api, h, pods)
+	s.golden(t, "isolated.golden", s.end(t, api, h.incident))
 	h.rotated()
 	h.act(0, "undo", "--apply")
-	waitFor(t, "all replicas serve again", time.Minute, func() error {
-		if d := cmp.Diff(before, s.state(t, p)); d != "" {
-			return errors.New(d)
-		}
-		if n := len(s.endpoints(t.Context(), p)); n != s.replicas {
-			return fmt.Errorf("%d of %d replicas serve", n, s.replicas)
-		}
-		return nil
-	})
+	s.returned(t, api, before)
 
 	h.declare("fraud")
-	s.isolate(t, p, h, pods)
+	s.isolate(t, api, h, pods)
 	if !s.bare {
-		s.rollback(t, p, h, pods)
+		s.rollback(t, api, h, pods)
 	}
-}
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-// planned compares the plan with the scenario's golden one: which steps, on
-// what, in which order, and what is remarked.
-func (s scenario) planned(t *testing.T, h *host) {
-	t.Helper()
-	text, _ := json.Marshal(h.act(0, "isolate")["plan"])
-	var plan action.Plan
-	if err := json.Unmarshal(text, &plan); err != nil || len(plan.Steps) == 0 {
-		t.Fatalf("no plan: %v", err)
-	}
-	var b strings.Builder
-	for _, step := range plan.Steps {
-		fmt.Fprintf(&b, "%s (%s) of %s\n  %s\n  done when: %s\n", step.ID, step.Kind, step.Target, step.Summary, step.Post)
-		if step.Inverse != nil {
-			fmt.Fprintf(&b, "  taken back by %s: %s\n", step.Inverse.Kind, step.Inverse.Summary)
-		}
-	}
-	for _, remark := range plan.Remarks {
-		fmt.Fprintf(&b, "remark: %s\n", remark)
-	}
-	got := strings.NewReplacer(h.incident, "INCIDENT", strings.ToLower(h.incident), "incident").Replace(b.String())
-	file := filepath.Join("testdata", "scenarios", s.name, "plan.golden")
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("the plan is another one than in %s (write it with -update):\n%s", file, d)
-	}
+	s.golden(t, "journal.golden", h.journaled())
+	s.golden(t, "end.golden", s.end(t, api, h.incident))
 }
 
 // isolate takes the model out of serving and looks at the cluster: nobody is
 // reached, nothing was made anew, and every pod that served lives.
-func (s scenario) isolate(t *testing.T, p *plane, h *host, served map[string]cluster.Object) {
+func (s scenario) isolate(t *testing.T, api cluster.API, h *host, served map[string]cluster.Object) {
 	t.Helper()
-	since, stop := s.emptied(t.Context(), p)
+	since, stop := s.emptied(t.Context(), api)
 	defer stop()
 	began := time.Now()
 	out := h.act(0, "isolate", "--apply")
@@ -332,15 +306,15 @@ func (s scenario) isolate(t *testing.T, p *plane, h *host, served map[string]clu
 	if s.within > 0 && empty > s.within {
 		t.Errorf("endpoints were empty after %v, not within %v", empty, s.within)
 	}
-	s.contained(t, p, h, served)
+	s.contained(t, api, h, served)
 }
 
-func (s scenario) contained(t *testing.T, p *plane, h *host, served map[string]cluster.Object) {
+func (s scenario) contained(t *testing.T, api cluster.API, h *host, served map[string]cluster.Object) {
 	t.Helper()
-	if left := s.endpoints(t.Context(), p); len(left) != 0 {
+	if left := s.endpoints(t.Context(), api); len(left) != 0 {
 		t.Errorf("endpoints lead to %v", left)
 	}
-	now := s.pods(t, p)
+	now := s.pods(t, api)
 	for uid, o := range served {
 		held := now[uid]
 		if held == nil || !cluster.Running(held) || held.Labels()[cluster.LabelIncident] != h.incident || held.Controller() != nil {
@@ -355,20 +329,27 @@ func (s scenario) contained(t *testing.T, p *plane, h *host, served map[string]c
 }
 
 // rollback puts the verified version in place and looks at every replica.
-func (s scenario) rollback(t *testing.T, p *plane, h *host, evidence map[string]cluster.Object) {
+func (s scenario) rollback(t *testing.T, api cluster.API, h *host, evidence map[string]cluster.Object) {
 	t.Helper()
 	h.rotated()
 	began := time.Now()
 	h.act(0, "rollback", "--apply")
 	t.Logf("rolled back in %v", time.Since(began).Round(time.Millisecond))
-	waitFor(t, "all replicas serve", time.Minute, func() error {
-		if n := len(s.endpoints(t.Context(), p)); n != s.replicas {
+	s.restored(t, api, evidence)
+}
+
+// restored looks at every replica: all serve the verified version, and nobody
+// the other; and the evidence lives.
+func (s scenario) restored(t *testing.T, api cluster.API, evidence map[string]cluster.Object) {
+	t.Helper()
+	waitFor(t, "all replicas serve", s.patience, func() error {
+		if n := len(s.endpoints(t.Context(), api)); n != s.replicas {
 			return fmt.Errorf("%d of %d replicas serve", n, s.replicas)
 		}
 		return nil
 	})
-	pods := s.pods(t, p)
-	for uid := range s.endpoints(t.Context(), p) {
+	pods := s.pods(t, api)
+	for uid := range s.endpoints(t.Context(), api) {
 		if text, _ := json.Marshal(pods[uid]["spec"]); !strings.Contains(string(text), good) || strings.Contains(string(text), s.bad()) {
 			t.Errorf("pod %s serves %s", pods[uid].ObjectName(), text)
 		}
@@ -380,14 +361,35 @@ func (s scenario) rollback(t *testing.T, p *plane, h *host, evidence map[string]
 	}
 }
 
+// returned looks whether everything is as it was.
+func (s scenario) returned(t *testing.T, api cluster.API, before map[string]any) {
+	t.Helper()
+	waitFor(t, "all replicas serve again", s.patience, func() error {
+		if d := cmp.Diff(before, s.state(t, api)); d != "" {
+			return errors.New(d)
+		}
+		if n := len(s.endpoints(t.Context(), api)); n != s.replicas {
+			return fmt.Errorf("%d of %d replicas serve", n, s.replicas)
+		}
+		return nil
+	})
+}
+
 // responder returns the kubeconfig of a user who has the generated roles in
 // these namespaces and nothing else.
 func (p *plane) responder(t *testing.T, namespaces ...string) string {
 	t.Helper()
 	p.pki.user(t, "responder", "responder")
-	args := []string{"kube", "rbac", "--user", "responder"}
+	bind(t, p.api, "responder", namespaces...)
+	return p.pki.kubeconfig(t, "responder", p.url())
+}
+
+// bind makes the namespaces, and gives a user the generated roles there.
+func bind(t *testing.T, api cluster.API, user string, namespaces ...string) {
+	t.Helper()
+	args := []string{"kube", "rbac", "--user", user}
 	for _, ns := range namespaces {
-		if _, err := p.api.Create(t.Context(), cluster.Namespaces, cluster.Object{"metadata": map[string]any{"name": ns}}, false); err != nil {
+		if _, err := api.Create(t.Context(), cluster.Namespaces, cluster.Object{"metadata": map[string]any{"name": ns}}, false); err != nil {
 			t.Fatal(err)
 		}
 		args = append(args, "--namespace", ns)
@@ -398,14 +400,13 @@ func (p *plane) responder(t *testing.T, namespaces ...string) string {
 	}
 	for _, list := range objects(t, out.String()) {
 		for _, o := range list.Items("/items") {
-			kind, err := p.api.Resource(t.Context(), o.Text("/apiVersion"), o.Text("/kind"))
+			kind, err := api.Resource(t.Context(), o.Text("/apiVersion"), o.Text("/kind"))
 			if err == nil {
-				_, err = p.api.Create(t.Context(), kind, o, false)
+				_, err = api.Create(t.Context(), kind, o, false)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	return p.pki.kubeconfig(t, "responder", p.url())
 }
