@@ -33,6 +33,7 @@ var rows = []row{
 	{"internal/evidence", "internal/artifact internal/fault", ""},
 	{"internal/trust", "internal/artifact internal/evidence internal/fault", ""},
 	{"internal/action", "internal/artifact internal/fault internal/finding", ""},
+	{"internal/verdict", "internal/artifact internal/evidence internal/finding", ""},
 	{"internal/cluster", "internal/action internal/artifact internal/fault", ""},
 	{"internal/approval", "internal/artifact", ""},
 	{"internal/lease", "internal/evidence", ""},
