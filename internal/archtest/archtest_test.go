@@ -34,7 +34,7 @@ var rows = []row{
 	{"internal/trust", "internal/artifact internal/evidence internal/fault", ""},
 	{"internal/action", "internal/artifact internal/fault internal/finding", ""},
 	{"internal/verdict", "internal/artifact internal/evidence internal/finding", ""},
-	{"internal/cluster", "internal/action internal/artifact internal/fault", ""},
+	{"internal/cluster", "internal/action internal/artifact internal/fault internal/verdict", ""},
 	{"internal/approval", "internal/artifact", ""},
 	{"internal/lease", "internal/evidence", ""},
 	{"internal/incident", "internal/action internal/approval internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
@@ -86,6 +86,8 @@ var rows = []row{
 	{"internal/stamp", "internal/artifact internal/fault", "github.com/digitorus/timestamp github.com/sigstore/timestamp-authority/v2"},
 	{"internal/vault", "internal/artifact internal/evidence internal/fault internal/fsop", ""},
 	{"internal/collect", "internal/artifact internal/fault", ""},
+	// says in a cluster what the agent sees
+	{"internal/announce", "internal/artifact internal/cluster internal/evidence internal/fault internal/verdict", ""},
 	{"internal/contain/catalog", "internal/action internal/artifact internal/cluster internal/fault internal/contain/...", ""},
 	{"internal/contain/...", "internal/action internal/artifact internal/cluster internal/fault internal/finding internal/fsop", ""},
 
@@ -103,7 +105,7 @@ var rows = []row{
 	{"internal/notify/...", "internal/artifact internal/egress internal/finding internal/indicator internal/notify", ""},
 
 	// processes
-	{"internal/agent", "internal/artifact internal/check internal/clock internal/evidence internal/fault internal/finding internal/indicator internal/notify internal/outbox internal/trust internal/watch", ""},
+	{"internal/agent", "internal/artifact internal/check internal/clock internal/evidence internal/fault internal/finding internal/indicator internal/notify internal/outbox internal/trust internal/verdict internal/watch", ""},
 
 	// surface: the command line sees everything; nothing sees it but main
 	{"internal/config", "internal/approval internal/artifact internal/drift internal/egress internal/fault internal/finding internal/notify internal/notify/catalog internal/pyenv", "go.yaml.in/yaml/v4"},
