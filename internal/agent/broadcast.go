@@ -164,9 +164,8 @@ func (b *Broadcast) note(s verdict.Sight) {
 	n.now = &s
 	changed := !same(n.now, n.told)
 	if changed {
-		n.due = later(time.Time{}, n.last.Add(announceGap))
-		if n.fails > 0 && same(n.now, n.trying) { // it is waited for already
-			n.due = later(n.due, time.Now().Add(pause(n.fails)))
+		if n.fails == 0 { // else it is tried again at its time
+			n.due = n.last.Add(announceGap)
 		}
 		b.To.Withdraw(s.Model)
 	}
@@ -181,13 +180,6 @@ func kick(c chan<- struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // pause is how long to wait after failures in a row, with jitter.
