@@ -78,6 +78,8 @@ var rows = []row{
 	{"internal/playbook", "internal/action internal/artifact internal/atlas internal/fault internal/incident internal/stableid", "go.yaml.in/yaml/v4"},
 	{"internal/report", "internal/action internal/artifact internal/atlas internal/clock internal/evidence internal/finding internal/incident internal/indicator internal/playbook internal/stableid internal/timeline", ""},
 
+	{"internal/census", "internal/artifact internal/cluster internal/evidence internal/fault internal/verdict", ""},
+
 	// adapters: one technology each, never import each other
 	{"internal/store", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox", "modernc.org/sqlite"},
 	{"internal/store/storetest", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox internal/store", "github.com/google/go-cmp"},
@@ -108,7 +110,7 @@ var rows = []row{
 	{"internal/agent", "internal/artifact internal/check internal/clock internal/evidence internal/fault internal/finding internal/indicator internal/notify internal/outbox internal/trust internal/verdict internal/watch", ""},
 
 	// surface: the command line sees everything; nothing sees it but main
-	{"internal/config", "internal/approval internal/artifact internal/drift internal/egress internal/fault internal/finding internal/notify internal/notify/catalog internal/pyenv", "go.yaml.in/yaml/v4"},
+	{"internal/config", "internal/approval internal/artifact internal/drift internal/egress internal/evidence internal/fault internal/finding internal/notify internal/notify/catalog internal/pyenv internal/verdict", "go.yaml.in/yaml/v4"},
 	{"internal/cli", "internal/...", "github.com/spf13"},
 	{"cmd/weightwarden", "internal/cli", "golang.org/x/term"},
 

@@ -108,18 +108,18 @@ func (p Place) Check() error {
 	}
 	if p.Claim != "" {
 		namespace, name, ok := strings.Cut(p.Claim, "/")
-		if !ok || !objectName(namespace) || !objectName(name) {
+		if !ok || !ObjectName(namespace) || !ObjectName(name) {
 			return fmt.Errorf("claim %.80q: want namespace/name", p.Claim)
 		}
 	}
-	if p.Volume != "" && !objectName(p.Volume) {
+	if p.Volume != "" && !ObjectName(p.Volume) {
 		return fmt.Errorf("volume %.80q: not a name", p.Volume)
 	}
 	return nil
 }
 
-// objectName accepts what the API of a cluster takes as a name.
-func objectName(s string) bool {
+// ObjectName reports whether the API of a cluster could take s as a name.
+func ObjectName(s string) bool {
 	if s == "" || len(s) > 253 {
 		return false
 	}
@@ -220,8 +220,14 @@ func OpenStanding(s Sealed, key evidence.VerifierKey) (Standing, error) {
 	if err := s.signed(asStanding, maxStanding, key); err != nil {
 		return Standing{}, err
 	}
+	return ParseStanding(s.Text)
+}
+
+// ParseStanding reads the text of a standing, as [Parse] reads that of a
+// verdict.
+func ParseStanding(text string) (Standing, error) {
 	var v Standing
-	if err := canonical(s.Text, maxStanding, &v); err != nil {
+	if err := canonical(text, maxStanding, &v); err != nil {
 		return Standing{}, err
 	}
 	return v, wrap(v.check())
@@ -327,7 +333,7 @@ func checkWhere(cluster, node, pod string, at time.Time) error {
 	switch {
 	case cluster == "" || len(cluster) > maxText || !utf8.ValidString(cluster):
 		return errors.New("no cluster")
-	case !objectName(node):
+	case !ObjectName(node):
 		return fmt.Errorf("node %.80q: not a name", node)
 	case len(pod) > maxText || !utf8.ValidString(pod):
 		return errors.New("not a pod")

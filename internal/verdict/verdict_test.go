@@ -163,3 +163,24 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The same of standings.
+func FuzzParseStanding(f *testing.F) {
+	s := verdict.Standing{Cluster: "c-1", Node: "node-1", At: noon, Verdicts: map[string]uint64{"fraud": 7, "a": 1}}
+	sealed, err := s.Seal(key("ours"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sealed.Text)
+	f.Add(strings.Replace(sealed.Text, `"a":1,`, `"a":1,"a":1,`, 1))
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := verdict.ParseStanding(text)
+		if err != nil {
+			return
+		}
+		again, err := s.Seal(key("ours"))
+		if err != nil || again.Text != text || len(s.Verdicts) > verdict.MaxModels {
+			t.Errorf("accepted %q, which is %q, %v", text, again.Text, err)
+		}
+	})
+}
