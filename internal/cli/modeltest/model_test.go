@@ -72,6 +72,15 @@ func (s *story) count(m move, results []result) {
 	}
 }
 
+// known are stories that once showed a mistake, told at the first site.
+var known = []string{
+	// Two plans had the same marker, and only the second lost it.
+	`[{"by":"ben@host","do":"mark"},{"by":"ben@host","do":"isolate"},{"by":"ana@host","do":"mark"},{"by":"ben@host","do":"undo"},{"by":"ana@host","do":"undo"}]`,
+	// Nobody looked at the exchange that was cut off.
+	`[{"by":"eve@host","do":"isolate","case":1,"blow":{"how":"fail","at":24,"class":"create","errno":"EPERM","where":"all"}},` +
+		`{"by":"ben@host","do":"resume","blow":{"how":"crash","at":20}},{"by":"ana@host","do":"undo one","arg":"deny"}]`,
+}
+
 // TestModel tells the sequences. One that breaks a property is made as short
 // as it can be and printed in a form that can be told again.
 func TestModel(t *testing.T) {
@@ -79,6 +88,11 @@ func TestModel(t *testing.T) {
 	if text := os.Getenv(envReplay); text != "" {
 		replay(t, bases, text)
 		return
+	}
+	for _, text := range known {
+		if err := attempt(t, bases[0], moves(t, text), &figures{}); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 	count, seed := number(t, envCount, 0), number(t, envSeed, 1)
 	until := time.Now().Add(24 * time.Hour)
@@ -185,6 +199,12 @@ func list(moves []move) string {
 	return out.String()
 }
 
+func moves(t *testing.T, text string) (out []move) {
+	t.Helper()
+	try(t, json.Unmarshal([]byte(text), &out))
+	return out
+}
+
 func replay(t *testing.T, bases []*site, text string) {
 	t.Helper()
 	which, rest, _ := strings.Cut(text, " ")
@@ -192,10 +212,8 @@ func replay(t *testing.T, bases []*site, text string) {
 	if err != nil || n < 0 || n >= len(bases) {
 		t.Fatalf("%s: no site %q", envReplay, which)
 	}
-	var moves []move
-	try(t, json.Unmarshal([]byte(rest), &moves))
 	dir := t.TempDir()
-	if err := tell(bases[n], dir, moves, &figures{}); err != nil {
+	if err := tell(bases[n], dir, moves(t, rest), &figures{}); err != nil {
 		t.Error(err)
 	}
 	show(t, bases[n], dir)

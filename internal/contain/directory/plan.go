@@ -115,9 +115,10 @@ func (d *Driver) mark(r action.Request, serving, text string) (action.Draft, err
 	if err != nil {
 		return action.Draft{}, fmt.Errorf("look at %s: %w", artifact.Quote(serving), err)
 	}
-	p := params{Serving: serving, Displaced: id, Text: text}
+	// A marker does not depend on what is served: the same one is the same step.
+	p := params{Serving: serving, Text: text}
 	return action.Draft{
-		Observed: observed(p),
+		Observed: observed(params{Serving: serving, Displaced: id}),
 		Steps: []action.Step{
 			p.step(kindMark, p.marker(), "write a marker beside the model, which stays as it is", artifact.Quote(p.marker())+" holds the marker of this incident"),
 		},
