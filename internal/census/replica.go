@@ -1,6 +1,7 @@
 package census
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -41,6 +42,11 @@ type Replica struct {
 	StoodAt  time.Time `json:"stood_at,omitzero"`
 	// Why says why it is not known.
 	Why string `json:"why,omitempty"`
+}
+
+// Compare orders replicas by where they are.
+func (r Replica) Compare(o Replica) int {
+	return cmp.Or(cmp.Compare(r.Namespace, o.Namespace), cmp.Compare(r.Pod, o.Pod), cmp.Compare(r.UID, o.UID))
 }
 
 // Known reports whether it is known what the replica has.

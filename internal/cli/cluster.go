@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -35,14 +34,11 @@ func (c *clusterFlags) add(f *pflag.FlagSet) {
 // connect opens the way to the cluster and makes the drivers of its workloads
 // part of the session.
 func (s *session) connect(f clusterFlags) error {
-	f.options.Version = s.Version
-	if f.options.Kubeconfig == "" && strings.Contains(s.Getenv("KUBECONFIG"), string(os.PathListSeparator)) {
-		return usage("KUBECONFIG names several files").WithHint("name one with --kubeconfig")
+	o, err := s.kubeOptions(f)
+	if err != nil {
+		return err
 	}
-	if f.options.Kubeconfig == "" {
-		f.options.Kubeconfig = s.Getenv("KUBECONFIG")
-	}
-	client, err := kube.Connect(f.options)
+	client, err := kube.Connect(o)
 	if err != nil {
 		return err
 	}
@@ -78,7 +74,9 @@ func (s *session) look(ctx context.Context, w config.Workload) (*cluster.Scene, 
 func (s *session) served(model, version string) (stop.Version, bool) {
 	w, _ := s.conf.Served(model)
 	v, ok := w.Versions[version]
-	return stop.Version{Images: v.Images, Volume: v.Volume, URI: v.URI}, ok
+	return stop.Version{
+		Images: v.Images, Volume: v.Volume, URI: v.URI, Claim: v.Claim, InPlace: v.InPlace, Mounted: w.Mounted, Agents: pinned(w),
+	}, ok
 }
 
 // workloads connects to the cluster when the configuration says that the model

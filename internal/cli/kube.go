@@ -18,7 +18,7 @@ func newKube(g *globals) *cobra.Command {
 configuration; incident assess, isolate, rollback, undo and resume then act in
 the cluster that --kubeconfig and --context name. See docs/kubernetes.md.`,
 	}
-	cmd.AddCommand(newKubeRBAC(g))
+	cmd.AddCommand(newKubeRBAC(g), newKubeCensus(g), newKubeCRDs(g))
 	return cmd
 }
 

@@ -114,8 +114,8 @@ func TestWorkloadMistakes(t *testing.T) {
 		"mounted":          {"  - {model: fraud, mounted: models}\n", "want an absolute path"},
 		"no_key":           {"  - {model: fraud, agents: [{node: n}]}\n", "agents[0]: key is missing"},
 		"bad_key":          {"  - {model: fraud, agents: [{key: abc}]}\n", "state.pub"},
-		"bad_node":         {"  - {model: fraud, agents: [{node: 'a b', key: '"+nodeKey+"'}]}\n", "is no name of a node"},
-		"key_twice":        {"  - {model: fraud, agents: [{key: '"+nodeKey+"'}, {key: '"+nodeKey+"'}]}\n", "given twice"},
+		"bad_node":         {"  - {model: fraud, agents: [{node: 'a b', key: '" + nodeKey + "'}]}\n", "is no name of a node"},
+		"key_twice":        {"  - {model: fraud, agents: [{key: '" + nodeKey + "'}, {key: '" + nodeKey + "'}]}\n", "given twice"},
 		"no_list":          {"  model: fraud\n", "want a list"},
 	}
 	for name, tt := range tests {

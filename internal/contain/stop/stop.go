@@ -10,6 +10,7 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/action"
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/census"
 	"github.com/weightwarden/weightwarden/internal/cluster"
 	"github.com/weightwarden/weightwarden/internal/fault"
 )
@@ -34,21 +35,31 @@ type Version struct {
 	Volume string
 	// URI is where an inference service fetches it.
 	URI string
+	// Claim is the claim that it is in; InPlace says that it is put where the
+	// one before it was.
+	Claim   string
+	InPlace bool
+	// Mounted is where the containers have the model, or ""; Agents are those
+	// who can tell which content is there.
+	Mounted string
+	Agents  []census.Agent
 }
 
 // Versions returns how a version of a model is served.
 type Versions func(model, version string) (Version, bool)
 
-// Driver stops and starts. It holds no state.
+// Driver stops and starts. It holds nothing but what it has seen of agents'
+// verdicts, to notice old ones.
 type Driver struct {
 	api      cluster.API
 	scenes   cluster.Scenes
 	versions Versions
+	seen     *census.Seen
 }
 
 // New returns the driver over a cluster.
 func New(api cluster.API, scenes cluster.Scenes, versions Versions) *Driver {
-	return &Driver{api, scenes, versions}
+	return &Driver{api, scenes, versions, &census.Seen{}}
 }
 
 // Name returns [Name].
