@@ -52,13 +52,17 @@ func (r Replica) Compare(o Replica) int {
 // Known reports whether it is known what the replica has.
 func (r Replica) Known() bool { return r.By != ByNothing }
 
-// Replica says what a pod has at the path; without a path, by what it names
-// alone.
-func (w Witnesses) Replica(pod cluster.Object, mounted string) Replica {
-	r := Replica{
+func replicaOf(pod cluster.Object) Replica {
+	return Replica{
 		Namespace: pod.Namespace(), Pod: pod.ObjectName(), UID: pod.UID(), Node: pod.Text("/spec/nodeName"),
 		Incident: pod.Labels()[cluster.LabelIncident], By: ByNothing,
 	}
+}
+
+// Replica says what a pod has at the path; without a path, by what it names
+// alone.
+func (w Witnesses) Replica(pod cluster.Object, mounted string) Replica {
+	r := replicaOf(pod)
 	if mounted == "" {
 		r.named(pod)
 		return r
@@ -72,6 +76,13 @@ func (w Witnesses) Replica(pod cluster.Object, mounted string) Replica {
 	default:
 		w.heard(&r, pod, m.Place)
 	}
+	return r
+}
+
+// At says what a pod has at a place of the cluster that it has mounted.
+func (w Witnesses) At(pod cluster.Object, place verdict.Place) Replica {
+	r := replicaOf(pod)
+	w.heard(&r, pod, place)
 	return r
 }
 

@@ -54,6 +54,31 @@ func MountAt(namespace string, pod Object, at string) (m Mount, why string) {
 	return m, ""
 }
 
+// Has reports whether a container of a pod has mounted a place of the cluster,
+// or a part of it, or what it is a part of.
+func Has(pod Object, place verdict.Place) bool {
+	for _, list := range []string{"/containers", "/initContainers"} {
+		for _, c := range Spec(pod).Items(list) {
+			for _, v := range c.Items("/volumeMounts") {
+				m, ok, why := mountIn(pod.Namespace(), pod, Object{"volumeMounts": []any{map[string]any(v)}}, path.Clean(v.Text("/mountPath")))
+				if why == "" && ok && overlap(m.Place, place) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// overlap reports whether one place is in the other.
+func overlap(a, b verdict.Place) bool {
+	if a.Host != "" && b.Host != "" {
+		return below(a.Host, b.Host) || below(b.Host, a.Host)
+	}
+	x, y := "/"+a.Inside, "/"+b.Inside
+	return a.Claim == b.Claim && a.Claim != "" && (below(x, y) || below(y, x))
+}
+
 func mountIn(namespace string, pod, container Object, at string) (m Mount, ok bool, why string) {
 	var best Object
 	for _, v := range container.Items("/volumeMounts") {

@@ -272,3 +272,55 @@ func TestRollbackToAClaim(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// After an isolation nobody else serves the model from where it lies, unless
+// the agent of its node says that what is there is good.
+func TestOthersWhoServeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &held{objects: map[string][]cluster.Object{}}
+		o := object(t, workload)
+		w := cluster.Workload{Root: cluster.Node{Ref: cluster.Deployments.In("ml", "fraud"), Object: o}, Pods: []cluster.Object{replica(t, "fraud-a", "n-1")}}
+		w.Control = w.Root
+		scene := &cluster.Scene{Cluster: "c", Workloads: []cluster.Workload{w}}
+		scenes := func(context.Context, artifact.Model) (*cluster.Scene, error) { return scene, nil }
+		d := stop.New(scaled{api}, scenes, func(string, string) (stop.Version, bool) { return inPlace(pins()...), false })
+		draft, err := d.Isolate(t.Context(), action.Request{Incident: "INC-1", Model: artifact.Model{ID: "fraud"}})
+		if err != nil || len(draft.Steps) != 2 || draft.Steps[1].Kind != "served" {
+			t.Fatalf("%+v, %v", draft.Steps, err)
+		}
+		s := draft.Steps[1]
+		look := func(want action.Outcome, detail string) {
+			t.Helper()
+			if o, err := d.Observe(t.Context(), s); err != nil || o.Outcome != want || !strings.Contains(o.Detail, detail) {
+				t.Errorf("%+v, %v", o, err)
+			}
+		}
+		look(action.Done, "no request")
+		other := replica(t, "other", "n-1")
+		api.put(cluster.Pods, other)
+		look(action.Done, "no request") // nobody is led to it
+		api.put(cluster.EndpointSlices, cluster.Object{"endpoints": []any{map[string]any{"targetRef": map[string]any{"uid": "other"}}}})
+		look(action.NotDone, "other (unknown: no agent of node n-1")
+		other.Items("/spec/containers/0/volumeMounts")[0]["subPath"] = "part"
+		look(action.NotDone, "other (unknown")
+		r, l := says(t, "n-1", version)
+		api.put(cluster.Reports, r)
+		api.put(cluster.Leases, l)
+		look(action.Done, "no request")
+		r["results"].([]any)[0].(map[string]any)["properties"] = resigned(t, "n-1", 6)
+		l["metadata"].(map[string]any)["annotations"] = restood(t, "n-1", 6)
+		look(action.NotDone, "says: tampered")
+		other.Items("/spec/volumes")[0]["persistentVolumeClaim"] = map[string]any{"claimName": "another"}
+		look(action.Done, "no request")
+	})
+}
+
+// scaled is an API that knows the scale of everything.
+type scaled struct{ *held }
+
+func (s scaled) Get(ctx context.Context, ref cluster.Ref) (cluster.Object, error) {
+	if ref.Sub == "scale" {
+		return cluster.Object{"metadata": map[string]any{"uid": "d"}, "spec": map[string]any{"replicas": float64(1)}}, nil
+	}
+	return s.held.Get(ctx, ref)
+}

@@ -25,6 +25,7 @@ const (
 	kindStop    = "stop"    // an inference service
 	kindRelease = "release" // change the template to the verified version
 	kindCensus  = "census"  // that every replica has it
+	kindServed  = "served"  // that nobody else serves what was stopped
 )
 
 // Version is how a workload is told to serve a version of its model.
@@ -73,7 +74,7 @@ func (*Driver) Needs() map[string][]cluster.Need {
 		}
 		return out
 	}
-	needs := map[string][]cluster.Need{kindCensus: nil}
+	needs := map[string][]cluster.Need{kindCensus: nil, kindServed: nil}
 	for _, k := range scalable {
 		needs[kindScale+"_"+k.Resource] = contain("scale", k)
 	}
@@ -130,6 +131,9 @@ func (d *Driver) Isolate(ctx context.Context, r action.Request) (action.Draft, e
 			draft.Steps = append(draft.Steps, step)
 		}
 	}
+	if step, ok := d.servedStep(scene, r.Model.ID); ok {
+		draft.Steps = append(draft.Steps, step)
+	}
 	return draft, nil
 }
 
@@ -185,7 +189,7 @@ func stepOf(p params, kind, summary, back string) action.Step {
 
 // Execute makes the edit and waits for what follows from it.
 func (d *Driver) Execute(ctx context.Context, s action.Step) error {
-	if s.Kind != kindCensus { // which only looks
+	if s.Kind != kindCensus && s.Kind != kindServed { // which only look
 		p, err := d.decode(s)
 		if err != nil {
 			return err
@@ -206,8 +210,11 @@ func (d *Driver) decode(s action.Step) (params, error) {
 
 // Observe looks at the workload and, when it is stopped, for its pods.
 func (d *Driver) Observe(ctx context.Context, s action.Step) (action.Observation, error) {
-	if s.Kind == kindCensus {
+	switch s.Kind {
+	case kindCensus:
 		return d.observeCensus(ctx, s)
+	case kindServed:
+		return d.observeServed(ctx, s)
 	}
 	p, err := d.decode(s)
 	if err != nil {
