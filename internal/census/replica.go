@@ -126,7 +126,7 @@ func (t testimony) against(pod cluster.Object) string {
 		return "its agent could not look at all of the model"
 	case err != nil:
 		return "it has not started yet"
-	case t.standing.At.Before(started):
+	case t.standing.At.Before(started.Add(time.Second)): // it is told in whole seconds
 		return "its agent has not said anything since it started"
 	}
 	return ""
