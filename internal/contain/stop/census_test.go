@@ -298,6 +298,7 @@ func TestOthersWhoServeIt(t *testing.T) {
 		look(action.Done, "no request")
 		other := replica(t, "other", "n-1")
 		api.put(cluster.Pods, other)
+		time.Sleep(2 * time.Second)
 		look(action.Done, "no request") // nobody is led to it
 		api.put(cluster.EndpointSlices, cluster.Object{"endpoints": []any{map[string]any{"targetRef": map[string]any{"uid": "other"}}}})
 		look(action.NotDone, "other (unknown: no agent of node n-1")
