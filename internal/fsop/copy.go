@@ -11,7 +11,8 @@ import (
 
 // OpenDirect opens the regular file path below root once more, to be read past
 // the page cache. It must still be the file that info describes. The error
-// wraps [errors.ErrUnsupported] where the file system has no direct reads.
+// wraps [errors.ErrUnsupported] where the file system has no direct reads, or no
+// disk.
 func OpenDirect(root *os.Root, path string, info fs.FileInfo) (*os.File, error) {
 	f, err := root.OpenFile(path, os.O_RDONLY|openNoFollow|openNonblock|openDirect, 0)
 	if errors.Is(err, syscall.EINVAL) {
@@ -23,6 +24,9 @@ func OpenDirect(root *os.Root, path string, info fs.FileInfo) (*os.File, error) 
 	now, err := f.Stat()
 	if err == nil && !os.SameFile(info, now) {
 		err = notRegular(path, now)
+	}
+	if err == nil && inMemory(f) {
+		err = fmt.Errorf("the file system has nothing but memory: %w", errors.ErrUnsupported)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

@@ -14,8 +14,8 @@ import (
 // Parts of a file: small enough to stay in a processor's cache, large enough
 // for a disk, and so many that no stage waits for another one's short delay.
 const (
-	chunkSize  = 1 << 20
-	chunkCount = 8
+	chunkSize  = 512 << 10
+	chunkCount = 12
 	pageSize   = 4096
 )
 
