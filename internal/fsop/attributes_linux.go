@@ -72,17 +72,14 @@ func Extended(f *os.File) (map[string][]byte, error) {
 
 // HashDirect returns the SHA-256 of the regular file path below root as it is
 // on the disk, past the page cache (O_DIRECT). The error wraps
-// [errors.ErrUnsupported] where the file system has no such thing, as tmpfs.
+// [errors.ErrUnsupported] where the file system has no such thing.
 func HashDirect(ctx context.Context, root *os.Root, path string) (artifact.Digest, int64, error) {
-	plain, _, err := OpenRegular(root, path)
+	plain, info, err := OpenRegular(root, path)
 	if err != nil {
 		return artifact.Digest{}, 0, err
 	}
 	defer plain.Close()
-	f, err := root.OpenFile(path, os.O_RDONLY|openNoFollow|openNonblock|unix.O_DIRECT, 0)
-	if errors.Is(err, unix.EINVAL) {
-		err = errors.ErrUnsupported
-	}
+	f, err := OpenDirect(root, path, info)
 	if err != nil {
 		return artifact.Digest{}, 0, err
 	}
