@@ -33,8 +33,11 @@ type Announcer interface {
 const (
 	// AnnounceEvery is after how long a verdict is announced again that stayed.
 	AnnounceEvery = time.Hour
-	// announceGap is the least time between two reports on one model.
-	announceGap = 5 * time.Second
+	// shortestGap is the least time between two reports on one model, for who
+	// changes a file changes it twice; it doubles with each up to longestGap
+	// while they follow each other within a minute.
+	shortestGap = 250 * time.Millisecond
+	longestGap  = 8 * time.Second
 	// announceWait bounds one try, announceRest the time between two.
 	announceWait = 30 * time.Second
 	announceRest = time.Minute
@@ -64,6 +67,7 @@ type notice struct {
 	told   *verdict.Sight // what was told last
 	due    time.Time
 	last   time.Time // when something was told
+	hasty  int       // how often in a row that was soon after the time before
 	fails  int
 }
 
@@ -165,7 +169,7 @@ func (b *Broadcast) note(s verdict.Sight) {
 	changed := !same(n.now, n.told)
 	if changed {
 		if n.fails == 0 { // else it is tried again at its time
-			n.due = n.last.Add(announceGap)
+			n.due = n.last.Add(n.gap())
 		}
 		b.To.Withdraw(s.Model)
 	}
@@ -181,6 +185,9 @@ func kick(c chan<- struct{}) {
 	default:
 	}
 }
+
+// gap is the least time until the next report.
+func (n *notice) gap() time.Duration { return min(shortestGap<<min(n.hasty, 10), longestGap) }
 
 // pause is how long to wait after failures in a row, with jitter.
 func pause(fails int) time.Duration {
@@ -217,10 +224,13 @@ func (b *Broadcast) done(s *verdict.Sight, err error) {
 		n.due = now.Add(pause(n.fails))
 		return
 	}
+	if n.hasty++; now.Sub(n.last) > announceRest {
+		n.hasty = 0
+	}
 	n.told, n.trying, n.last, n.fails = s, nil, now, 0
 	n.due = now.Add(AnnounceEvery)
 	if !same(n.now, n.told) {
-		n.due = now.Add(announceGap)
+		n.due = now.Add(n.gap())
 		b.To.Withdraw(s.Model)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -132,11 +133,7 @@ func broadcasting(t *testing.T, o *told, c *fixed, every time.Duration) (counts 
 	return func() map[string]int {
 		mu.Lock()
 		defer mu.Unlock()
-		out := map[string]int{}
-		for k, v := range n {
-			out[k] = v
-		}
-		return out
+		return maps.Clone(n)
 	}
 }
 
@@ -163,7 +160,7 @@ func TestTellsOnChangeAndHourly(t *testing.T) {
 	})
 }
 
-// What flaps does not flood: at most one report in five seconds, and the last
+// What flaps does not flood: ever fewer reports, and the last
 // one is what is there.
 func TestFlapping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

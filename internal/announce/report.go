@@ -77,6 +77,7 @@ func resultOf(s verdict.State) string {
 		return "warn"
 	case verdict.Tampered, verdict.Untrusted:
 		return "fail"
+	case verdict.Unreadable:
 	}
 	return "error"
 }
@@ -91,6 +92,7 @@ func describe(v verdict.Verdict) string {
 		return "the model is not the one of its baseline, or it is denied"
 	case verdict.Untrusted:
 		return "the model's signature is missing, or not of anybody who is trusted"
+	case verdict.Unreadable:
 	}
 	return "the model, or a part of it, could not be looked at"
 }
@@ -162,7 +164,7 @@ func (a *Announcer) status(ctx context.Context, ref cluster.Ref, v verdict.Verdi
 		}
 	}
 	mine := map[string]any{
-		"node": v.Node, "state": string(v.State), "lookedAt": v.At.Format(time.RFC3339), "sequence": int64(v.Sequence), "agentVersion": v.Agent, //nolint:gosec // it counts verdicts
+		"node": v.Node, "state": string(v.State), "lookedAt": v.At.Format(time.RFC3339), "sequence": int64(v.Sequence), "agentVersion": v.Agent,
 	}
 	if v.Root != "" {
 		mine["rootDigest"] = v.Root

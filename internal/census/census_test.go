@@ -149,8 +149,10 @@ func TestWhatCounts(t *testing.T) {
 		"nothing_there":         {pod: strings.Replace(podText, `"mountPath":"/mnt/models"`, `"mountPath":"/mnt/model"`, 1), why: "no container has a volume there"},
 		"by_an_expression":      {pod: strings.Replace(podText, `"subPath":`, `"subPathExpr":"$(X)","subPath":`, 1), why: "an expression"},
 		"below_what_is_mounted": {pod: strings.Replace(podText, `"mountPath":"/mnt/models","subPath":"fraud"`, `"mountPath":"/mnt","subPath":"x"`, 1), why: "claim serving/models, x/models in it"},
-		"containers_disagree": {pod: strings.Replace(podText, `"image":"r/p@sha256:11"`, `"image":"r/p@sha256:11","volumeMounts":[{"name":"m","mountPath":"/mnt/models"}]`, 1),
-			why: "its containers have different things there"},
+		"containers_disagree": {
+			pod: strings.Replace(podText, `"image":"r/p@sha256:11"`, `"image":"r/p@sha256:11","volumeMounts":[{"name":"m","mountPath":"/mnt/models"}]`, 1),
+			why: "its containers have different things there",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

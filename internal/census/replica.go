@@ -3,6 +3,7 @@ package census
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -156,11 +157,9 @@ func (r *Replica) named(pod cluster.Object) {
 			digests = append(digests, digest)
 		}
 	}
-	for _, digest := range digests {
-		if digest == "" {
-			r.Why = "it names an image by no digest"
-			return
-		}
+	if slices.Contains(digests, "") {
+		r.Why = "it names an image by no digest"
+		return
 	}
 	if why := Runs(pod); why != "" {
 		r.Why = why

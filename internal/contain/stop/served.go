@@ -93,11 +93,11 @@ func (d *Driver) observeServed(ctx context.Context, s action.Step) (action.Obser
 
 // servedIn names the pods of one namespace that serve from one of the places.
 func (d *Driver) servedIn(ctx context.Context, ns string, places []verdict.Place, w census.Witnesses) (wrong []string, err error) {
-	slices, err := d.api.List(ctx, cluster.EndpointSlices, ns, "")
+	endpoints, err := d.api.List(ctx, cluster.EndpointSlices, ns, "")
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return nil, err
 	}
-	n, reached := cluster.Endpoints(slices)
+	n, reached := cluster.Endpoints(endpoints)
 	if n == 0 {
 		return nil, nil
 	}
