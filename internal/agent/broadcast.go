@@ -3,7 +3,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -58,6 +57,7 @@ type Broadcast struct {
 	notices map[string]*notice
 	wake    chan struct{}
 	said    chan struct{} // something was told, or could not be
+	cycled  chan struct{} // a cycle ended
 }
 
 // notice is what there is to tell about one model.
@@ -73,7 +73,7 @@ type notice struct {
 
 // NewBroadcast returns one that has told nothing.
 func NewBroadcast(to Announcer, models map[string]string, count func(what, outcome string), log *slog.Logger) *Broadcast {
-	return &Broadcast{To: to, Models: models, Count: count, Log: log, notices: map[string]*notice{}, wake: make(chan struct{}, 1), said: make(chan struct{}, 1)}
+	return &Broadcast{To: to, Models: models, Count: count, Log: log, notices: map[string]*notice{}, wake: make(chan struct{}, 1), said: make(chan struct{}, 1), cycled: make(chan struct{}, 1)}
 }
 
 // see takes in what a look came to, with what is there by then.
@@ -278,9 +278,6 @@ func (b *Broadcast) tell(ctx context.Context, s *verdict.Sight) {
 	b.Log.Info("verdict announced in the cluster", "model", s.Model, "state", string(s.State))
 }
 
-// errOverdue is why a sign of life is withheld.
-var errOverdue = errors.New("the last cycle is overdue: nothing can be said to stand")
-
 // renew says at an interval that the agent is alive and what stands, for as
 // long as its cycles take place.
 func (a *Agent) renew(ctx context.Context) {
@@ -288,30 +285,44 @@ func (a *Agent) renew(ctx context.Context) {
 	tick := time.NewTicker(BeatEvery)
 	defer tick.Stop()
 	for {
-		err := errOverdue
-		if now := time.Now(); a.onTime(now) {
-			one, stop := context.WithTimeout(ctx, announceWait)
-			err = b.To.Renew(one, now)
-			stop()
-		}
-		switch {
-		case ctx.Err() != nil:
+		outcome := a.renewOnce(ctx)
+		if ctx.Err() != nil {
 			return
-		case errors.Is(err, errOverdue):
-			b.Count("lease", "withheld")
-		case err != nil:
-			b.Count("lease", "failed")
-			b.Log.Warn("sign of life not given in the cluster", "error", err)
-		default:
-			b.Count("lease", "renewed")
+		}
+		b.Count("lease", outcome)
+		cycled := b.cycled
+		if outcome != withheld {
+			cycled = nil // a cycle that ends makes a difference only then
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		case <-b.said:
+		case <-cycled:
 		}
 	}
+}
+
+// withheld is what became of a sign of life that would not be true.
+const withheld = "withheld"
+
+// renewOnce gives one sign of life, and says what became of it. None is given
+// while a cycle is overdue: nothing can be said to stand then.
+func (a *Agent) renewOnce(ctx context.Context) (outcome string) {
+	now := time.Now()
+	if !a.onTime(now) {
+		return withheld
+	}
+	one, stop := context.WithTimeout(ctx, announceWait)
+	defer stop()
+	if err := a.Broadcast.To.Renew(one, now); err != nil {
+		if ctx.Err() == nil {
+			a.Broadcast.Log.Warn("sign of life not given in the cluster", "error", err)
+		}
+		return "failed"
+	}
+	return "renewed"
 }
 
 // onTime reports whether a cycle took place, and lately.

@@ -237,6 +237,20 @@ func TestLeaseIsWithheld(t *testing.T) {
 	})
 }
 
+// What the first cycle came to stands as soon as that has ended.
+func TestStandsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, c := &told{}, &fixed{verdict: check.Clean}
+		broadcasting(t, o, c, time.Minute)
+		time.Sleep(time.Second)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if len(o.announced) != 1 || len(o.renewed) == 0 {
+			t.Errorf("%d announcements, %d signs of life", len(o.announced), len(o.renewed))
+		}
+	})
+}
+
 func TestStateOf(t *testing.T) {
 	vouched := &check.BaselineInfo{Trusted: true}
 	tests := map[string]struct {

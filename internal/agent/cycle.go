@@ -35,6 +35,9 @@ func (a *Agent) cycle(ctx context.Context) {
 	a.state.lastCycle, a.state.took = time.Now(), time.Since(began)
 	a.mu.Unlock()
 	a.Pulse.kick()
+	if a.Broadcast != nil {
+		kick(a.Broadcast.cycled)
+	}
 }
 
 // failed is the report of a look that could not take place.
