@@ -179,7 +179,7 @@ const (
 // Bounds of what is read.
 const (
 	maxVerdict  = 16 << 10
-	maxStanding = 128 << 10
+	maxStanding = 192 << 10 // an object has room for 256 KiB of annotations
 	maxText     = 512
 	// MaxModels is how many models a standing may name.
 	MaxModels = 1000
@@ -190,16 +190,19 @@ var ErrStatement = errors.New("not a statement to rely on")
 
 // Seal signs a verdict. One that [Parse] would refuse is an error.
 func (v Verdict) Seal(key evidence.SigningKey) (Sealed, error) {
-	return seal(v, v.check(), asVerdict, key)
+	return seal(v, v.check(), asVerdict, maxVerdict, key)
 }
 
 // Seal signs a standing.
 func (s Standing) Seal(key evidence.SigningKey) (Sealed, error) {
-	return seal(s, s.check(), asStanding, key)
+	return seal(s, s.check(), asStanding, maxStanding, key)
 }
 
-func seal(v any, wrong error, as string, key evidence.SigningKey) (Sealed, error) {
+func seal(v any, wrong error, as string, most int, key evidence.SigningKey) (Sealed, error) {
 	text, err := json.Marshal(v)
+	if err == nil && len(text) > most {
+		err = fmt.Errorf("%d bytes, more than %d", len(text), most)
+	}
 	if err = errors.Join(wrong, err); err != nil {
 		return Sealed{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,25 @@ func again(t *testing.T, k evidence.SigningKey, text string) string {
 		t.Fatal(err)
 	}
 	return strings.Trim(string(data), `"`)
+}
+
+// As many models as may be told about fit, however long their ids.
+func TestLargestStanding(t *testing.T) {
+	s := verdict.Standing{Cluster: strings.Repeat("c", 512), Node: strings.Repeat("n", 253), At: noon, Verdicts: map[string]uint64{}}
+	for n := range verdict.MaxModels {
+		s.Verdicts[fmt.Sprintf("%0128d", n)] = 1 << 50
+	}
+	sealed, err := s.Seal(key("ours"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := verdict.OpenStanding(sealed, key("ours").Public()); err != nil || len(got.Verdicts) != verdict.MaxModels {
+		t.Errorf("%d, %v", len(got.Verdicts), err)
+	}
+	s.Verdicts["one-more"] = 1
+	if _, err := s.Seal(key("ours")); err == nil {
+		t.Error("one more model than may be told about")
+	}
 }
 
 func TestRefused(t *testing.T) {
