@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -53,10 +54,15 @@ func (o *told) Renew(_ context.Context, at time.Time) error {
 	return nil
 }
 
-func (o *told) states() (out []verdict.State) {
+// all is what was announced so far.
+func (o *told) all() []verdict.Sight {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, s := range o.announced {
+	return slices.Clone(o.announced)
+}
+
+func (o *told) states() (out []verdict.State) {
+	for _, s := range o.all() {
 		out = append(out, s.State)
 	}
 	return out
@@ -75,6 +81,12 @@ func (c *fixed) set(v check.Verdict, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.verdict, c.err = v, err
+}
+
+func (c *fixed) looks() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.look
 }
 
 func (c *fixed) Run(ctx context.Context, _ []string) (*check.Report, error) {
@@ -147,14 +159,14 @@ func TestTellsOnChangeAndHourly(t *testing.T) {
 		if d := cmp.Diff([]verdict.State{verdict.Trusted, verdict.Tampered}, o.states()); d != "" {
 			t.Error(d)
 		}
-		if signs := o.announced[1].Signs; len(signs) != 1 || signs[0].Type != string(indicator.ModelFileTampered) {
+		if signs := o.all()[1].Signs; len(signs) != 1 || signs[0].Type != string(indicator.ModelFileTampered) {
 			t.Errorf("signs %+v", signs)
 		}
 		time.Sleep(3 * time.Hour)
 		if n := len(o.states()); n != 5 {
 			t.Errorf("%d announcements after three more hours", n)
 		}
-		if last := o.announced[len(o.announced)-1]; time.Since(last.At) > time.Hour+time.Minute {
+		if last := o.all()[len(o.all())-1]; time.Since(last.At) > time.Hour+time.Minute {
 			t.Errorf("the last is of a look %v ago", time.Since(last.At))
 		}
 	})
@@ -191,8 +203,8 @@ func TestClusterAway(t *testing.T) {
 		}
 		c.set(check.Tampered, nil)
 		time.Sleep(15 * time.Second)
-		if c.look < 180 {
-			t.Errorf("only %d checks in half an hour", c.look)
+		if n := c.looks(); n < 180 {
+			t.Errorf("only %d checks in half an hour", n)
 		}
 		o.mu.Lock()
 		o.broken = false

@@ -91,7 +91,7 @@ var rows = []row{
 	// says in a cluster what the agent sees
 	{"internal/announce", "internal/artifact internal/cluster internal/evidence internal/fault internal/verdict", ""},
 	{"internal/contain/catalog", "internal/action internal/artifact internal/cluster internal/fault internal/contain/...", ""},
-	{"internal/contain/...", "internal/action internal/artifact internal/census internal/cluster internal/fault internal/finding internal/fsop", ""},
+	{"internal/contain/...", "internal/action internal/artifact internal/census internal/cluster internal/fault internal/finding internal/fsop internal/verdict", ""},
 
 	// the only importer of Kubernetes code
 	{"internal/kube", "internal/action internal/cluster internal/fault", "k8s.io/apimachinery k8s.io/client-go"},
