@@ -63,6 +63,10 @@ func hashAll(ctx context.Context, root *os.Root, m *Manifest, o Options) ([]Prob
 	if o.Known != nil {
 		jobs = slices.DeleteFunc(jobs, func(j job) bool { return p.known(&m.Files[j.at], o.Known) })
 	}
+	jobs, err := p.brief(ctx, m, jobs, o.workers(4), nil)
+	if err != nil {
+		return nil, err
+	}
 	return p.hash(ctx, m, jobs, o.workers(4))
 }
 

@@ -133,7 +133,7 @@ func lookAtFile(path string, do func(*walker) error) error {
 	}
 	defer root.Close()
 	w := walker{root: root, as: filepath.Base(path)}
-	w.visit(filepath.Base(resolved))
+	w.visit(filepath.Base(resolved), "", nil)
 	return do(&w)
 }
 
