@@ -162,6 +162,7 @@ func (c *Checker) locate(ctx context.Context, l layout.Layout, model string, bas
 // blocks asked where, and once.
 func (c *Checker) glance(ctx context.Context, l layout.Layout, model string, base *baseline.Baseline, g glance) (*sight, error) {
 	o, believed := c.options(model), map[string]bool{}
+	o.Soon = true
 	o.Known = func(f artifact.File) (artifact.File, bool) {
 		seen, ok := g.known(f)
 		if ok && g.ranges[f.Path] != nil {

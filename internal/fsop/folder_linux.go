@@ -90,13 +90,18 @@ type Brief struct {
 // errNotBrief is a file that has to be read with more care.
 var errNotBrief = errors.New("it cannot be read in one go")
 
+// keptMost is the size of the largest file that stays in the page cache when it
+// is going to be read again.
+const keptMost = 16 << 10
+
 // Read reads the regular file name from beginning to end, and leaves the page
-// cache as it was. It succeeds only when what it returns is a state that the
+// cache as it was; but what is tiny stays there with soon, since to get it
+// from the disk over and over would disturb more. It succeeds only when what it returns is a state that the
 // file had: when a read lease was taken before and still stood afterwards, or,
 // with lease false or where leases prove nothing, when nothing in the inode
 // changed meanwhile and the name still is that of the file. Whatever else comes
 // in the way is an error, which says no more than that others have to find out.
-func (d *Folder) Read(name string, lease bool) (b Brief, err error) {
+func (d *Folder) Read(name string, lease, soon bool) (b Brief, err error) {
 	if d.room == nil {
 		d.room, _ = rooms.Get().(*room)
 	}
@@ -126,7 +131,7 @@ func (d *Folder) Read(name string, lease bool) (b Brief, err error) {
 	if st.Mode&syscall.S_IFMT != syscall.S_IFREG || st.Dev != d.dev || st.Size > BriefMost {
 		return b, errNotBrief
 	}
-	if b.Data, err = d.whole(fd, st.Size); err != nil {
+	if b.Data, err = d.whole(fd, st.Size, soon && st.Size <= keptMost); err != nil {
 		return b, err
 	}
 	if b.Extended, err = d.extended(fd); err != nil {
@@ -144,12 +149,16 @@ func (d *Folder) Read(name string, lease bool) (b Brief, err error) {
 }
 
 // whole reads what is to be size bytes, and nothing behind.
-func (d *Folder) whole(fd int, size int64) ([]byte, error) {
+func (d *Folder) whole(fd int, size int64, keep bool) ([]byte, error) {
 	want := d.room.data[:size+1]
-	n, err := d.read(fd, want)
-	if d.flags == unix.RWF_DONTCACHE && notThere(err) {
+	flags := d.flags
+	if keep {
+		flags = 0
+	}
+	n, err := readFlags(fd, want, flags)
+	if flags == unix.RWF_DONTCACHE && notThere(err) {
 		d.flags = unix.RWF_NOWAIT // before Linux 6.14: only what is in the page cache
-		n, err = d.read(fd, want)
+		n, err = readFlags(fd, want, d.flags)
 	}
 	if err != nil || int64(n) != size {
 		return nil, errNotBrief
@@ -157,9 +166,9 @@ func (d *Folder) whole(fd int, size int64) ([]byte, error) {
 	return want[:n], nil
 }
 
-func (d *Folder) read(fd int, into []byte) (n int, err error) {
+func readFlags(fd int, into []byte, flags int) (n int, err error) {
 	err = again(func() error {
-		n, err = unix.Preadv2(fd, [][]byte{into}, 0, d.flags)
+		n, err = unix.Preadv2(fd, [][]byte{into}, 0, flags)
 		return err
 	})
 	return n, err

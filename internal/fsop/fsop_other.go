@@ -88,4 +88,4 @@ func (*Folder) Close() error { return nil }
 func (*Folder) Lstat(string) (fs.FileInfo, error) { return nil, unsupported("folder") }
 
 // Read is not available on this system.
-func (*Folder) Read(string, bool) (Brief, error) { return Brief{}, unsupported("folder") }
+func (*Folder) Read(string, bool, bool) (Brief, error) { return Brief{}, unsupported("folder") }

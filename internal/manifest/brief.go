@@ -78,7 +78,7 @@ func (p *pass) brief(ctx context.Context, m *Manifest, jobs []job, workers int, 
 			mu.Unlock()
 		}
 	}
-	for range min(workers, len(small)/briefChunk) { // and this goroutine
+	for range min(workers-1, len(small)/(4*briefChunk)) { // and this goroutine
 		wg.Go(work)
 	}
 	work()
@@ -128,7 +128,7 @@ func (r *briefReader) one(ctx context.Context, j job) error {
 	if err := r.pass.limit.wait(ctx, f.Size); err != nil {
 		return err
 	}
-	b, err := r.folder.Read(name, r.pass.lease)
+	b, err := r.folder.Read(name, r.pass.lease, r.pass.soon)
 	if err != nil {
 		return err
 	}
