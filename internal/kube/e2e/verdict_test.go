@@ -209,7 +209,7 @@ func TestVerdicts(t *testing.T) {
 	agent := p.listens(t, namespaces...)
 	for name, kind := range kinds {
 		t.Run(name, func(t *testing.T) {
-			c := claimStory{scenario: scenario{name: "claims", namespaces: []string{"claims-" + name}, replicas: 3}, kind: kind}
+			c := claimStory{scenario: scenario{name: "claims", namespaces: []string{"claims-" + name}, replicas: 3}, kind: kind, outage: name == "deployment"}
 			c.run(t, p, responder, agent)
 		})
 	}
@@ -217,10 +217,12 @@ func TestVerdicts(t *testing.T) {
 
 type claimStory struct {
 	scenario
-	kind  string
-	claim string // the directory that stands for it
-	host  *host
-	fleet *fleet
+	kind string
+	// outage says that the API is away when the model is tampered with.
+	outage bool
+	claim  string // the directory that stands for it
+	host   *host
+	fleet  *fleet
 }
 
 // prepare deploys the workload on a claim with the good version, and an agent
@@ -290,8 +292,15 @@ func (c *claimStory) run(t *testing.T, p *plane, responder, agent string) {
 	}
 	known("every replica is known", verdict.Trusted, 0)
 	reports, leases := p.all(t, cluster.Reports, ns), p.all(t, cluster.Leases, "weightwarden")
+	if c.outage {
+		p.end("apiserver", syscall.SIGKILL)
+	}
 	began := time.Now()
 	h.write(filepath.Join(c.claim, "model.safetensors"), "bad weights")
+	if c.outage {
+		time.Sleep(3 * time.Second) // so long the agents try in vain
+		p.startAPI(t)
+	}
 	known("tampering is known of every replica", verdict.Tampered, 1)
 	t.Logf("the census shows the tampering after %v", time.Since(began).Round(time.Millisecond))
 	c.published(t, p, "fail", "False")
