@@ -91,7 +91,8 @@ var rows = []row{
 	// the only importer of Kubernetes code
 	{"internal/kube", "internal/action internal/cluster internal/fault", "k8s.io/apimachinery k8s.io/client-go"},
 	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
-	{"internal/deploy", "internal/artifact internal/fault", ""},
+	{"internal/deploy", "internal/artifact internal/cluster internal/fault", "go.yaml.in/yaml/v4"},
+	{"internal/rollout", "internal/artifact internal/cluster internal/fault", ""},
 	{"internal/metrics", "", ""},
 	{"internal/systemd", "", "golang.org/x/sys/unix"},
 

@@ -32,17 +32,22 @@ func (c *clusterFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&c.options.As, "as", "", "`user` to act as in the cluster")
 }
 
+// client prepares to talk to the cluster that the flags name.
+func (c clusterFlags) client(env Env) (*kube.Client, error) {
+	c.options.Version = env.Version
+	if c.options.Kubeconfig == "" && strings.Contains(env.Getenv("KUBECONFIG"), string(os.PathListSeparator)) {
+		return nil, usage("KUBECONFIG names several files").WithHint("name one with --kubeconfig")
+	}
+	if c.options.Kubeconfig == "" {
+		c.options.Kubeconfig = env.Getenv("KUBECONFIG")
+	}
+	return kube.Connect(c.options)
+}
+
 // connect opens the way to the cluster and makes the drivers of its workloads
 // part of the session.
 func (s *session) connect(f clusterFlags) error {
-	f.options.Version = s.Version
-	if f.options.Kubeconfig == "" && strings.Contains(s.Getenv("KUBECONFIG"), string(os.PathListSeparator)) {
-		return usage("KUBECONFIG names several files").WithHint("name one with --kubeconfig")
-	}
-	if f.options.Kubeconfig == "" {
-		f.options.Kubeconfig = s.Getenv("KUBECONFIG")
-	}
-	client, err := kube.Connect(f.options)
+	client, err := f.client(s.Env)
 	if err != nil {
 		return err
 	}
