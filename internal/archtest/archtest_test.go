@@ -94,7 +94,7 @@ var rows = []row{
 	{"internal/deploy", "internal/artifact internal/cluster internal/fault", "go.yaml.in/yaml/v4"},
 	{"internal/rollout", "internal/artifact internal/cluster internal/fault", ""},
 	{"internal/metrics", "", ""},
-	{"internal/systemd", "", "golang.org/x/sys/unix"},
+	{"internal/systemd", "internal/artifact internal/fault internal/fsop", "github.com/godbus/dbus/v5 golang.org/x/sys/unix"},
 
 	// connections to somebody else, under a policy
 	{"internal/egress", "internal/artifact", ""},

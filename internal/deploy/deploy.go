@@ -116,7 +116,25 @@ func Systemd(u Unit) ([]byte, error) {
 				WithHint("use an absolute path without spaces, quotes and dollar signs")
 		}
 	}
-	return render("weightwarden.service", u)
+	text, err := render("weightwarden.service", u)
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte(unitMark+sumOf(text)+"\n"), text...), nil
+}
+
+// unitMark begins a unit of ours; the digest of all that follows stands after it.
+const unitMark = "# Written by weightwarden deploy systemd, sha256 of what follows: "
+
+// OwnUnit reports whether a unit was written by us and not edited since.
+func OwnUnit(text []byte) bool {
+	first, rest, _ := bytes.Cut(text, []byte("\n"))
+	return string(first) == unitMark+sumOf(rest)
+}
+
+func sumOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // Kubernetes writes manifests: for a DaemonSet all of it, for the other forms
@@ -146,10 +164,7 @@ func Kubernetes(w Workload) ([]byte, error) {
 
 // Checksum is over the configuration: a pod template that holds it is rolled
 // out again when the configuration changes.
-func (w Workload) Checksum() string {
-	sum := sha256.Sum256(w.Config)
-	return hex.EncodeToString(sum[:])
-}
+func (w Workload) Checksum() string { return sumOf(w.Config) }
 
 // Trees are the directories that have to be mounted: those of the models, and
 // none below another.

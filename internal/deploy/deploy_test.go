@@ -167,6 +167,9 @@ func TestUnit(t *testing.T) {
 			t.Fatal(err)
 		}
 		golden(t, name, text)
+		if !deploy.OwnUnit(text) || deploy.OwnUnit(append(text, "Nice=0\n"...)) || deploy.OwnUnit(text[1:]) || deploy.OwnUnit(nil) {
+			t.Errorf("%s: what we wrote is not told apart from what was edited", name)
+		}
 	}
 }
 
