@@ -150,28 +150,17 @@ func (s *session) verdicts() *agent.Record {
 // and looks at what they do.
 func (s *session) guard(ctx context.Context, parts *sync.WaitGroup, live *check.Live, eyes *agent.Eyes) {
 	const least, mostFiles = 4, 2048
-	all := map[string]*manifest.Guard{}
+	all, list := map[string]*manifest.Guard{}, []*manifest.Guard{}
 	for _, t := range live.Targets {
 		g := &manifest.Guard{
 			Most:   max(least, min(fsop.OpenFiles()/4, mostFiles)/len(live.Targets)),
 			Broken: func(path string) { eyes.Touch(watch.Event{Root: t.ID, Path: path, Kind: watch.Changed}) },
 		}
 		all[t.ID] = g
-		parts.Go(func() { g.Run(ctx) })
+		list = append(list, g)
 	}
 	live.Hashing.Guards = all
-	parts.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-s.LeaseBreaks:
-				for _, g := range all {
-					g.Sweep()
-				}
-			}
-		}
-	})
+	parts.Go(func() { manifest.RunGuards(ctx, s.LeaseBreaks, list...) })
 }
 
 // heartbeatFile holds the watcher's sign of life, in the state directory.

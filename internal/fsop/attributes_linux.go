@@ -56,13 +56,17 @@ func Extended(f *os.File) (map[string][]byte, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "listxattr", Path: f.Name(), Err: err}
 	}
+	return extendedValues(int(f.Fd()), names[:n], make([]byte, maxXattr), f.Name())
+}
+
+// extendedValues reads the values of the attributes that the system listed.
+func extendedValues(fd int, names, value []byte, path string) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	value := make([]byte, maxXattr)
 	var failed error
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(names[:n]), "\x00"), "\x00") {
-		n, err := unix.Fgetxattr(int(f.Fd()), name, value)
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(names), "\x00"), "\x00") {
+		n, err := unix.Fgetxattr(fd, name, value)
 		if err != nil {
-			failed = errors.Join(failed, &os.PathError{Op: "getxattr " + artifact.Quote(name), Path: f.Name(), Err: err})
+			failed = errors.Join(failed, &os.PathError{Op: "getxattr " + artifact.Quote(name), Path: path, Err: err})
 			n = 0
 		}
 		out[artifact.Quote(name)] = bytes.Clone(value[:n])

@@ -46,6 +46,9 @@ type Options struct {
 	// whoever sets it answers for that. With Known, [Take] makes no Blocks;
 	// [Recheck] does not ask it.
 	Known func(artifact.File) (artifact.File, bool)
+	// Soon says that the tree is going to be looked at again soon: tiny files stay
+	// in the page cache.
+	Soon bool
 	// Settled, when not nil, is given each file that was read to its end, with
 	// its digest and what the system says of the inode: from any goroutine.
 	Settled func(artifact.File, fs.FileInfo)
@@ -134,7 +137,7 @@ func lookAtFile(path string, do func(*walker) error) error {
 	}
 	defer root.Close()
 	w := walker{root: root, as: filepath.Base(path)}
-	w.visit(filepath.Base(resolved))
+	w.visit(filepath.Base(resolved), "", nil)
 	return do(&w)
 }
 
