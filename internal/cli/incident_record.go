@@ -205,6 +205,7 @@ func printSteps(p *printer, steps []playbook.Standing, id string) {
 			p.printf("waiting    %s: not before %s\n", oneLine(step.Title), oneLine(strings.Join(step.WaitsFor, ", ")))
 		case playbook.Refused:
 			p.printf("refused    %s: %s\n", oneLine(step.Title), oneLine(step.Because))
+		case playbook.Allowed, playbook.Done, playbook.Over: // shown above, or nothing to be done
 		}
 	}
 }
