@@ -96,9 +96,10 @@ var rows = []row{
 	// the only importer of Kubernetes code
 	{"internal/kube", "internal/action internal/cluster internal/fault", "k8s.io/apimachinery k8s.io/client-go"},
 	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
-	{"internal/deploy", "internal/artifact internal/fault", ""},
+	{"internal/deploy", "internal/artifact internal/cluster internal/fault", "go.yaml.in/yaml/v4"},
+	{"internal/rollout", "internal/artifact internal/cluster internal/fault", ""},
 	{"internal/metrics", "", ""},
-	{"internal/systemd", "", "golang.org/x/sys/unix"},
+	{"internal/systemd", "internal/artifact internal/fault internal/fsop", "github.com/godbus/dbus/v5 golang.org/x/sys/unix"},
 
 	// connections to somebody else, under a policy
 	{"internal/egress", "internal/artifact", ""},

@@ -279,7 +279,7 @@ func TestFilesAreReadOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, got := newDesk(t), map[string]int{}
-			real := d.Vault.(*vault.Vault)
+			kept := d.Vault.(*vault.Vault)
 			tt.setup(d)
 			d.Vault = failing{Vault: d.Vault, change: func(path string) { got[path]++ }}
 			a, err := d.run(t.Context())
@@ -291,10 +291,10 @@ func TestFilesAreReadOnce(t *testing.T) {
 			sealed := map[artifact.Digest]bool{}
 			for _, item := range d.entries {
 				sealed[item.SHA256] = true
-				d.do(real.Verify(t.Context(), item.SHA256, item.Size))
+				d.do(kept.Verify(t.Context(), item.SHA256, item.Size))
 			}
 			for _, f := range d.take().Files {
-				if err := real.Verify(t.Context(), f.Digest, f.Size); (err == nil) != sealed[f.Digest] {
+				if err := kept.Verify(t.Context(), f.Digest, f.Size); (err == nil) != sealed[f.Digest] {
 					t.Errorf("%s: sealed %v, and in the vault: %v", f.Path, sealed[f.Digest], err)
 				}
 			}

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -31,14 +33,30 @@ func (c *clusterFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&c.options.As, "as", "", "`user` to act as in the cluster")
 }
 
+// asked are the flags with what the environment says where they say nothing.
+func (c clusterFlags) asked(env Env) (kube.Options, error) {
+	o := c.options
+	o.Version = env.Version
+	if o.Kubeconfig == "" && strings.Contains(env.Getenv("KUBECONFIG"), string(os.PathListSeparator)) {
+		return o, usage("KUBECONFIG names several files").WithHint("name one with --kubeconfig")
+	}
+	o.Kubeconfig = cmp.Or(o.Kubeconfig, env.Getenv("KUBECONFIG"))
+	return o, nil
+}
+
+// client prepares to talk to the cluster that the flags name.
+func (c clusterFlags) client(env Env) (*kube.Client, error) {
+	o, err := c.asked(env)
+	if err != nil {
+		return nil, err
+	}
+	return kube.Connect(o)
+}
+
 // connect opens the way to the cluster and makes the drivers of its workloads
 // part of the session.
 func (s *session) connect(f clusterFlags) error {
-	o, err := s.kubeOptions(f)
-	if err != nil {
-		return err
-	}
-	client, err := kube.Connect(o)
+	client, err := f.client(s.Env)
 	if err != nil {
 		return err
 	}

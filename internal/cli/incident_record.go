@@ -153,7 +153,11 @@ func printIncident(p *printer, inc *incident.Incident) {
 	p.printf("%s  %s  %s\n%s\n", inc.ID, inc.State, inc.Severity, artifact.Quote(inc.Summary))
 	p.printf("models     %s\ncommander  %s\n", artifact.Quote(strings.Join(inc.Models, ", ")), artifact.Quote(inc.Commander))
 	bad, source := inc.FirstBad()
-	p.printf("detected   %s\nfirst bad  %s (%s)\nopened     %s\n", stamp(inc.DetectedAt), stamp(bad), artifact.Quote(source), stamp(inc.OpenedAt))
+	detected, how := inc.Detected()
+	if how = " (" + artifact.Quote(how) + ")"; detected.Equal(inc.DetectedAt) {
+		how = ""
+	}
+	p.printf("detected   %s%s\nfirst bad  %s (%s)\nopened     %s\n", stamp(detected), how, stamp(bad), artifact.Quote(source), stamp(inc.OpenedAt))
 	if !inc.ClosedAt.IsZero() {
 		p.printf("closed     %s  %s\n", stamp(inc.ClosedAt), artifact.Quote(inc.Resolution))
 	}
@@ -201,6 +205,7 @@ func printSteps(p *printer, steps []playbook.Standing, id string) {
 			p.printf("waiting    %s: not before %s\n", oneLine(step.Title), oneLine(strings.Join(step.WaitsFor, ", ")))
 		case playbook.Refused:
 			p.printf("refused    %s: %s\n", oneLine(step.Title), oneLine(step.Because))
+		case playbook.Allowed, playbook.Done, playbook.Over: // shown above, or nothing to be done
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -60,7 +59,7 @@ func (s *session) announcer() (*announce.Announcer, error) {
 		}
 		targets[m.Model] = announce.Target{Namespace: m.Namespace, Place: m.Place}
 	}
-	o, err := s.kubeOptions(s.presence.clusterFlags)
+	o, err := s.presence.asked(s.Env)
 	if err != nil {
 		return nil, err
 	}
@@ -116,17 +115,6 @@ func (t *told) page(p *metrics.Page) {
 	p.Counter("weightwarden_cluster_announcements_total",
 		"Tries to tell something in the cluster since the start: verdict announced (and read back) or failed, lease renewed, withheld or failed.", samples)
 	p.Gauge("weightwarden_cluster_lease_timestamp_seconds", "When the sign of life in the cluster was renewed last.", metrics.One(unix(t.last)))
-}
-
-// kubeOptions reads the flags that say which cluster to talk to.
-func (g *globals) kubeOptions(f clusterFlags) (kube.Options, error) {
-	f.options.Version = g.Version
-	named := g.Getenv("KUBECONFIG")
-	if f.options.Kubeconfig == "" && strings.ContainsRune(named, os.PathListSeparator) {
-		return f.options, usage("KUBECONFIG names several files").WithHint("name one with --kubeconfig")
-	}
-	f.options.Kubeconfig = cmp.Or(f.options.Kubeconfig, named)
-	return f.options, nil
 }
 
 // withPresence runs do with a session that knows where in a cluster it is.
