@@ -171,8 +171,6 @@ type Request struct {
 	Model    artifact.Model
 	// Mark asks for marking instead of moving, when isolating.
 	Mark bool
-	// Root is the root digest of what is being isolated.
-	Root artifact.Digest
 	// Source and Files are the verified version to roll back to: a directory
 	// and exactly the files of it to put in place.
 	Source string

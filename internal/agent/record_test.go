@@ -23,12 +23,13 @@ type book struct {
 	mu      sync.Mutex
 	entries []evidence.Entry
 	fails   int
+	dead    func() bool // whose process would write is dead
 }
 
 func (b *book) Append(_ context.Context, log string, _ uint64, drafts ...evidence.Draft) ([]evidence.Entry, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.fails--; b.fails >= 0 {
+	if b.fails--; b.fails >= 0 || b.dead != nil && b.dead() {
 		return nil, fault.New(fault.Incomplete, "disk full")
 	}
 	for _, d := range drafts {
@@ -41,11 +42,11 @@ func (b *book) Append(_ context.Context, log string, _ uint64, drafts ...evidenc
 	return nil, nil
 }
 
-// fail makes the next n appends fail.
-func (b *book) fail(n int) {
+// until makes all appends fail from when dead says so.
+func (b *book) until(dead func() bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.fails = n
+	b.dead = dead
 }
 
 func (b *book) Entries(context.Context, string, uint64) ([]evidence.Entry, error) {
@@ -117,13 +118,13 @@ func (s *scribe) watch(t *testing.T, long time.Duration, kill bool) {
 		}, time.Now(), 1, "v", "tester"),
 	}
 	if kill {
-		context.AfterFunc(ctx, func() { s.book.fail(1 << 30) })
+		s.book.until(func() bool { return ctx.Err() != nil })
 	}
 	if err := a.Run(ctx); err != nil {
 		t.Errorf("run: %v", err)
 	}
 	synctest.Wait()
-	s.book.fail(0)
+	s.book.until(nil)
 }
 
 // Each verdict is recorded when it is another than the one before, and how many

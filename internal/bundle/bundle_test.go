@@ -236,6 +236,9 @@ func place(t *testing.T, data []byte, at int) string {
 }
 
 func TestEveryFlippedBitIsLocated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many repetitions on one goroutine")
+	}
 	data := write(t, small(t, key(1), "one"))
 	step := 9 // one bit of every byte, another in each
 	if os.Getenv("WEIGHTWARDEN_TEST_ALL") != "" {
@@ -259,6 +262,9 @@ func TestEveryFlippedBitIsLocated(t *testing.T) {
 }
 
 func TestEveryTruncationIsFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many repetitions on one goroutine")
+	}
 	data := write(t, small(t, key(1), "one"))
 	for n := range len(data) {
 		r, err := bundle.Verify(t.Context(), bytes.NewReader(data[:n]), int64(n), bundle.Options{})
@@ -326,6 +332,9 @@ func TestMembersTakenOutMovedAndCopied(t *testing.T) {
 // One byte put in or taken out moves everything behind it: what is named first
 // is not behind the first byte that is another, or is the member that it is in.
 func TestShiftedBytes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many repetitions on one goroutine")
+	}
 	data := write(t, small(t, key(1), "one"))
 	step := 3
 	if os.Getenv("WEIGHTWARDEN_TEST_ALL") != "" {

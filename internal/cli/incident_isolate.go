@@ -77,7 +77,7 @@ func (s *session) planIsolate(ctx context.Context, inc *incident.Incident, m con
 	if inCluster {
 		isolate = s.isolateWorkloads
 	}
-	draft, err := isolate(ctx, action.Request{Incident: inc.ID, Model: m.Model, Mark: mark, Root: root})
+	draft, err := isolate(ctx, action.Request{Incident: inc.ID, Model: m.Model, Mark: mark})
 	if err != nil {
 		return action.Plan{}, err
 	}

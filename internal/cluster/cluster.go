@@ -41,6 +41,9 @@ var (
 	HTTPRoutes         = Kind{"gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute"}
 	AdmissionPolicies  = Kind{"admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy"}
 	AdmissionBindings  = Kind{"admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"}
+	Leases             = Kind{"coordination.k8s.io", "v1", "leases", "Lease"}
+	Reports            = Kind{"openreports.io", "v1alpha1", "reports", "Report"}
+	ProtectedModels    = Kind{"weightwarden.dev", "v1alpha1", "protectedmodels", "ProtectedModel"}
 	SelfAccessReviews  = Kind{"authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview"}
 	clusterScopedKinds = map[Kind]bool{Namespaces: true, AdmissionPolicies: true, AdmissionBindings: true, SelfAccessReviews: true}
 )

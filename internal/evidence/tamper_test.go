@@ -22,6 +22,9 @@ func names(problems []evidence.Problem, seq uint64) bool {
 // Every byte that is taken out of an entry, put in, or written over with any
 // other, and every shorter entry, is named with the entry's number.
 func TestEveryOtherByteOfAnEntryIsLocated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many repetitions on one goroutine")
+	}
 	s := small(t)
 	for i := range s.Rows {
 		row := s.Rows[i].Raw
@@ -47,6 +50,9 @@ func TestEveryOtherByteOfAnEntryIsLocated(t *testing.T) {
 // Every bit and byte of every checkpoint as it is stored: what is altered is
 // said, and takes nothing from the other checkpoints.
 func TestEveryOtherByteOfACheckpointIsFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many repetitions on one goroutine")
+	}
 	s := small(t)
 	for i := range s.Notes {
 		note := s.Notes[i]

@@ -251,6 +251,9 @@ func TestVerifyLogAgainstCheckpoints(t *testing.T) {
 }
 
 func TestVerifyLogFindsEveryFlippedBit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many repetitions on one goroutine")
+	}
 	s := grow(t, ours, "a", 5, 4, "text")
 	for i := range s.Rows {
 		row := slices.Clone(s.Rows[i].Raw)
@@ -299,6 +302,9 @@ func BenchmarkVerifyLog(b *testing.B) {
 // A log with very many checkpoints is verified through the newest of them;
 // each of the others still has to name the root that the entries have.
 func TestVerifyLogWithManyCheckpoints(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many repetitions on one goroutine")
+	}
 	const n = 5000
 	other := grow(t, ours, "b", 1, 1, "text").Notes[0]
 	long := grow(t, ours, "a", n, 1, "text")

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"time"
@@ -131,7 +132,7 @@ var folds = map[string]func(evidence.Entry) reading{
 		switch b.Name {
 		case "commander":
 			i.Commander = b.Value
-		case "first_bad_at":
+		case "first_bad_at", "detected_at": // no sign is older than the first bad time
 			i.changed(e)
 		}
 	}),
@@ -240,7 +241,7 @@ func foldObserved(i *Incident, e evidence.Entry, b StepObserved) {
 		s.Status = StepFailed
 		if b.Outcome == action.Done {
 			s.Status, s.Error = StepDone, ""
-			i.undone(s.Undoes)
+			i.undone(s.Step)
 		}
 		if p.Finished() && !before { // a later look at it does not end it again
 			p.EndedAt = e.Time
@@ -248,15 +249,25 @@ func foldObserved(i *Incident, e evidence.Entry, b StepObserved) {
 	})
 }
 
-// undone marks the step that ref names ("plan hash/step id") as taken back.
-func (i *Incident) undone(ref string) {
+// undone marks the step that inverse takes back, and every other whose inverse
+// is the same: a later plan finds done what an earlier one did, and one inverse
+// takes it from both.
+func (i *Incident) undone(inverse action.Step) {
+	if inverse.Undoes == "" {
+		return
+	}
 	for n := range i.Plans {
 		for m := range i.Plans[n].Steps {
-			if s := &i.Plans[n].Steps[m]; ref != "" && ref == StepRef(i.Plans[n].Hash, s.ID) {
+			s := &i.Plans[n].Steps[m]
+			if inverse.Undoes == StepRef(i.Plans[n].Hash, s.ID) || s.Status == StepDone && s.Inverse != nil && sameEffect(*s.Inverse, inverse) {
 				s.Status = StepUndone
 			}
 		}
 	}
+}
+
+func sameEffect(a, b action.Step) bool {
+	return a.Driver == b.Driver && a.Kind == b.Kind && a.Target == b.Target && bytes.Equal(a.Params, b.Params)
 }
 
 // StepRef names a step among all plans of an incident.

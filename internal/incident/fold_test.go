@@ -359,3 +359,26 @@ func TestStateOfAPlanTakenBackInPart(t *testing.T) {
 		t.Errorf("put back it is %s", i.State)
 	}
 }
+
+// A second plan finds the marker of the first, and one removal takes it from
+// both; a step of the same name on something else stays.
+func TestTakenFromAllThatHadIt(t *testing.T) {
+	marking := func(target, remark string) action.Plan {
+		return action.Plan{Action: action.Isolate, Model: "fraud", Remarks: []string{remark}, Steps: []action.Step{
+			{ID: "mark", Driver: "directory", Kind: "mark", Inverse: &action.Step{ID: "unmark", Driver: "directory", Kind: "unmark", Target: target}},
+		}}
+	}
+	first, second, other := marking("/a", "1"), marking("/a", "2"), marking("/b", "3")
+	undo := *second.Steps[0].Inverse
+	undo.Undoes = incident.StepRef(second.Hash(), "mark")
+	undoing := action.Plan{Action: action.Undo, Model: "fraud", Steps: []action.Step{undo}}
+	r := opened(t)
+	for _, p := range []action.Plan{first, second, other} {
+		r.add(incident.KindPlanned, p).carryOut(p, "mark", action.Done)
+	}
+	i := r.add(incident.KindPlanned, undoing).carryOut(undoing, "unmark", action.Done).fold()
+	got := []bool{i.Plans[0].TakenBack(), i.Plans[1].TakenBack(), i.Plans[2].TakenBack()}
+	if d := cmp.Diff([]bool{true, true, false}, got); d != "" {
+		t.Error(d)
+	}
+}

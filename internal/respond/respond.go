@@ -132,6 +132,9 @@ func (r *Responder) Apply(ctx context.Context, plan action.Plan, extra ...eviden
 		if err := r.takeSigned(ctx, plan.Incident); err != nil {
 			return err
 		}
+		if err := r.lookAtOpen(ctx, plan); err != nil {
+			return err
+		}
 		if err := r.begin(ctx, plan, extra); err != nil {
 			return err
 		}
@@ -233,20 +236,49 @@ func (r *Responder) abandon(ctx context.Context, q *question) error {
 		if s.Status == incident.StepDone {
 			continue
 		}
-		x, err := r.executor(s.Step)
-		if err != nil {
-			return err
-		}
-		a := attempt{inc: q.inc, plan: hash, step: s.Step, x: x}
-		o, err := r.look(ctx, a)
-		if err != nil {
-			return fmt.Errorf("look at step %s: %w", s.ID, err)
-		}
-		if err := r.observed(ctx, a, o); err != nil || o.Outcome != action.Done {
+		if o, err := r.glance(ctx, q.inc, hash, s.Step); err != nil || o.Outcome != action.Done {
 			return err
 		}
 	}
 	return nil
+}
+
+// lookAtOpen puts on record, before something is taken back, what became of the
+// steps that were begun and that nobody has looked at since: after that nobody
+// resumes them, and what they did would be in the world but not in the record.
+func (r *Responder) lookAtOpen(ctx context.Context, next action.Plan) error {
+	if next.Action != action.Undo {
+		return nil // one that is under way is resumed first
+	}
+	inc, err := r.Load(ctx, next.Incident)
+	if err != nil {
+		return err
+	}
+	for _, p := range inc.Plans {
+		for _, s := range p.Steps {
+			if p.Model != next.Model || s.Status != incident.StepIntended && s.Status != incident.StepReturned {
+				continue
+			}
+			if _, err := r.glance(ctx, inc, p.Hash, s.Step); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// glance looks at a step once and records what it saw.
+func (r *Responder) glance(ctx context.Context, inc *incident.Incident, plan artifact.Digest, s action.Step) (action.Observation, error) {
+	x, err := r.executor(s)
+	if err != nil {
+		return action.Observation{}, err
+	}
+	a := attempt{inc: inc, plan: plan, step: s, x: x}
+	o, err := r.look(ctx, a)
+	if err != nil {
+		return o, fmt.Errorf("look at step %s: %w", s.ID, err)
+	}
+	return o, r.observed(ctx, a, o)
 }
 
 // planOf returns the plan that a state was folded from, as far as gates ask.

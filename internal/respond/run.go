@@ -1,6 +1,7 @@
 package respond
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -257,9 +258,7 @@ func (r *Responder) failed(ctx context.Context, a attempt, o action.Observation,
 	if kind == fault.Internal {
 		kind = fault.Incomplete
 	}
-	hint := fault.HintOf(cause)
-	if hint == "" {
-		hint = fmt.Sprintf("remove the cause, then: weightwarden incident resume %s (or take back what was done: weightwarden incident undo %s)", id, id)
-	}
-	return fault.New(kind, "step %s (%s) is not done: %w", s.ID, s.Summary, cause).WithHint("%s", hint)
+	return fault.New(kind, "step %s (%s) is not done: %w", s.ID, s.Summary, cause).
+		WithHint("%s, then: weightwarden incident resume %s (or take back what was done: weightwarden incident undo %s)",
+			cmp.Or(fault.HintOf(cause), "remove the cause"), id, id)
 }

@@ -75,6 +75,19 @@ func TestUndoOneStep(t *testing.T) {
 	}
 }
 
+// Taking back one step of a plan that a crash cut off first puts on record what
+// became of the step that nobody had looked at.
+func TestUndoOneStepAfterACrash(t *testing.T) {
+	b := newBench(t)
+	if at, _ := b.crash(8, func() error { return b.Apply(t.Context(), plan(action.Isolate, "deny", "exchange")) }); at != "returned exchange" {
+		t.Fatalf("stopped at %q", at)
+	}
+	b.apply(b.planUndo("deny"))
+	if inc := b.load(); inc.State != incident.Contained || b.world.done["deny"] {
+		t.Errorf("state %s, done %v", inc.State, b.world.done)
+	}
+}
+
 func TestUndoOfTheNewestPlanFirst(t *testing.T) {
 	b := newBench(t)
 	b.apply(plan(action.Isolate, "a"))

@@ -58,6 +58,9 @@ func wantAltered(t *testing.T, db *store.DB, what string, at int) {
 // Every bit of every stored entry: named with its number, and nothing is
 // decided by what is there.
 func TestEveryBitOfEveryStoredEntry(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many repetitions on one goroutine")
+	}
 	dir := used(t, 2)
 	db, rows := open(t, dir), newRewriter(t, dir)
 	before, err := db.Ledger().State(t.Context(), "a")
@@ -82,6 +85,9 @@ func TestEveryBitOfEveryStoredEntry(t *testing.T) {
 
 // Every bit of every stored checkpoint. By an older one nothing is decided.
 func TestEveryBitOfEveryStoredCheckpoint(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many repetitions on one goroutine")
+	}
 	dir := used(t, 2)
 	db, rows := open(t, dir), newRewriter(t, dir)
 	before, err := db.Ledger().State(t.Context(), "a")
@@ -146,6 +152,9 @@ func TestEveryOtherNumberOfAStoredRow(t *testing.T) {
 // record is still as it was (the bit was in a cache, in an index that another
 // look goes around, or in room that nothing is in).
 func TestEveryBitOfTheDatabaseFile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many repetitions on one goroutine")
+	}
 	dir := used(t, 3)
 	path := filepath.Join(dir, database)
 	good, err := os.ReadFile(path)

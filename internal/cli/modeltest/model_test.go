@@ -72,6 +72,17 @@ func (s *story) count(m move, results []result) {
 	}
 }
 
+// known are stories that once showed a mistake, as they were printed then.
+var known = []string{
+	// Two plans had the same marker, and only the second lost it.
+	`0 [{"by":"ben@host","do":"mark"},{"by":"ben@host","do":"isolate"},{"by":"ana@host","do":"mark"},{"by":"ben@host","do":"undo"},{"by":"ana@host","do":"undo"}]`,
+	// Nobody looked at the exchange that was cut off.
+	`0 [{"by":"eve@host","do":"isolate","case":1,"blow":{"how":"fail","at":24,"class":"create","errno":"EPERM","where":"all"}},` +
+		`{"by":"ben@host","do":"resume","blow":{"how":"crash","at":20}},{"by":"ana@host","do":"undo one","arg":"deny"}]`,
+	// The marker named a digest that was not known to the first plan.
+	`1 [{"by":"eve@host","do":"mark"},{"by":"ana@host","do":"assess"},{"by":"eve@host","do":"mark"}]`,
+}
+
 // TestModel tells the sequences. One that breaks a property is made as short
 // as it can be and printed in a form that can be told again.
 func TestModel(t *testing.T) {
@@ -79,6 +90,12 @@ func TestModel(t *testing.T) {
 	if text := os.Getenv(envReplay); text != "" {
 		replay(t, bases, text)
 		return
+	}
+	for _, text := range known {
+		which, moves := parse(t, text)
+		if err := attempt(t, bases[which], moves, &figures{}); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 	count, seed := number(t, envCount, 0), number(t, envSeed, 1)
 	until := time.Now().Add(24 * time.Hour)
@@ -185,20 +202,25 @@ func list(moves []move) string {
 	return out.String()
 }
 
+// parse reads a story: the number of its site, and its moves.
+func parse(t *testing.T, text string) (which int, moves []move) {
+	t.Helper()
+	number, rest, _ := strings.Cut(text, " ")
+	which, err := strconv.Atoi(number)
+	try(t, err)
+	try(t, json.Unmarshal([]byte(rest), &moves))
+	return which, moves
+}
+
+// replay tells one story and shows what was recorded.
 func replay(t *testing.T, bases []*site, text string) {
 	t.Helper()
-	which, rest, _ := strings.Cut(text, " ")
-	n, err := strconv.Atoi(which)
-	if err != nil || n < 0 || n >= len(bases) {
-		t.Fatalf("%s: no site %q", envReplay, which)
-	}
-	var moves []move
-	try(t, json.Unmarshal([]byte(rest), &moves))
+	which, moves := parse(t, text)
 	dir := t.TempDir()
-	if err := tell(bases[n], dir, moves, &figures{}); err != nil {
+	if err := tell(bases[which], dir, moves, &figures{}); err != nil {
 		t.Error(err)
 	}
-	show(t, bases[n], dir)
+	show(t, bases[which], dir)
 }
 
 // show prints what was recorded behind the beginning that all stories share.

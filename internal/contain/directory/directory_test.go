@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,11 +35,12 @@ func newStore(t testing.TB) store {
 	dir := t.TempDir()
 	s := store{dir: dir, request: action.Request{
 		Incident: "INC-1", Model: artifact.Model{ID: "m", Path: filepath.Join(dir, "models", "m")},
-		Root: artifact.SHA256Of([]byte("root")), Source: filepath.Join(dir, "archive", "m-1"),
+		Source: filepath.Join(dir, "archive", "m-1"),
 	}}
 	write(t, s.request.Model.Path, oldModel)
 	write(t, s.request.Source, newModel)
-	for name, text := range newModel {
+	for _, name := range slices.Sorted(maps.Keys(newModel)) {
+		text := newModel[name]
 		s.request.Files = append(s.request.Files, artifact.File{
 			Path: name, Kind: artifact.Regular, Size: int64(len(text)), Digest: artifact.SHA256Of([]byte(text)),
 		})

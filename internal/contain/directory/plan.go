@@ -115,9 +115,10 @@ func (d *Driver) mark(r action.Request, serving, text string) (action.Draft, err
 	if err != nil {
 		return action.Draft{}, fmt.Errorf("look at %s: %w", artifact.Quote(serving), err)
 	}
-	p := params{Serving: serving, Displaced: id, Text: text}
+	// A marker does not depend on what is served: the same one is the same step.
+	p := params{Serving: serving, Text: text}
 	return action.Draft{
-		Observed: observed(p),
+		Observed: observed(params{Serving: serving, Displaced: id}),
 		Steps: []action.Step{
 			p.step(kindMark, p.marker(), "write a marker beside the model, which stays as it is", artifact.Quote(p.marker())+" holds the marker of this incident"),
 		},
@@ -173,20 +174,17 @@ func listDigest(files []entry) artifact.Digest {
 	return artifact.SHA256Of(data)
 }
 
+// markerText names nothing that is found out only later: every plan of the
+// incident writes the same marker, and so finds that of the one before.
 func markerText(r action.Request) string {
-	root := r.Root.String()
-	if root == "" {
-		root = "unknown"
-	}
 	return fmt.Sprintf(`COMPROMISED: do not load, serve, copy or delete this model.
 
-incident:    %s
-model:       %s
-root digest: %s
+incident: %s
+model:    %s
 
 It was taken out of service, or marked, because it is evidence.
 Ask the commander of the incident before you touch anything here.
-`, r.Incident, r.Model.ID, root)
+`, r.Incident, r.Model.ID)
 }
 
 func checkRequest(ctx context.Context, r action.Request) error {
