@@ -181,17 +181,20 @@ func TestSoak(t *testing.T) {
 	w := h.watch()
 	h.cycles(1, 20*time.Minute)
 	pid := w.Process.Pid
-	_, before := h.used(pid)
+	spent, before := h.used(pid)
 	var most int
+	var sizes []int // resident, in MiB, in the course of the events
 	for n := range events {
 		h.harmless(paths, n)
 		if n%(events/20) == 0 {
 			_, rss := h.used(pid)
 			most = max(most, rss)
+			sizes = append(sizes, rss>>10)
 		}
 	}
 	h.cycles(2, 5*time.Minute+time.Duration(interval)*time.Second)
 	cpu, after := h.used(pid)
+	t.Logf("the first verification took %v of processor time, the events and a cycle %v; resident in MiB meanwhile: %v", spent, cpu-spent, sizes)
 	began := time.Now()
 	time.Sleep(time.Duration(idle) * time.Second)
 	later, _ := h.used(pid)
@@ -202,6 +205,9 @@ func TestSoak(t *testing.T) {
 	defer h.mu.Unlock()
 	if len(h.alerts) > 0 {
 		t.Errorf("%d false alarms, the first: %s", len(h.alerts), h.alerts[0])
+	}
+	if interval >= 300 && share > 2 {
+		t.Errorf("%.2f %% of a core when nothing happens", share)
 	}
 	if most > 2*before && most > 100<<10 {
 		t.Errorf("memory grew from %d to %d KiB", before, most)

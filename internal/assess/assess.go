@@ -30,9 +30,9 @@ import (
 type Vault interface {
 	// Put stores what r yields.
 	Put(ctx context.Context, r io.Reader) (artifact.Digest, int64, error)
-	// PutFile stores a regular file below root; a file that changes while it
-	// is copied is an Incomplete fault.
-	PutFile(ctx context.Context, root *os.Root, path string) (artifact.Digest, int64, error)
+	// Capture stores a regular file below root in one reading; a file that
+	// changes meanwhile is an Incomplete fault.
+	Capture(ctx context.Context, root *os.Root, path string, o evidence.CaptureOptions) (evidence.Captured, error)
 }
 
 // Source is volatile evidence that is captured before the model is.
@@ -49,9 +49,11 @@ type Source struct {
 // Result counts while evidence is captured.
 type Result struct {
 	incident.Assessed
-	// direct is how many bytes were to be read past the page cache.
+	// direct is how many bytes were read past the page cache.
 	direct int64
 	reads  []directRead
+	// early are the files that were captured while the manifest was taken.
+	early map[string]early
 }
 
 // Assessor captures evidence of one model.
@@ -70,6 +72,10 @@ type Assessor struct {
 	Full bool
 	// Known are the ids of the indicators that are in the log already.
 	Known map[string]bool
+	// Suspects are the paths of files that are captured while the manifest is
+	// taken, because they will probably differ from the baseline. A wrong guess
+	// costs time and nothing else.
+	Suspects map[string]bool
 	// Record appends to the incident's log.
 	Record func(ctx context.Context, kind string, body any) error
 	Now    func() time.Time
@@ -177,7 +183,7 @@ func (a *Assessor) progress(what string) {
 func (a *Assessor) model(ctx context.Context, m artifact.Model, base *baseline.Baseline, state *trust.State, result *Result) error {
 	a.progress("manifest")
 	l := layout.Detect(m.Path)
-	now, err := l.Take(ctx, manifest.Options{})
+	now, err := a.take(ctx, l, base, state, result)
 	if err != nil {
 		result.Reason = err.Error()
 		return a.gap(ctx, result, evidence.Gap{Type: "manifest", Name: m.ID, Origin: m.Path, Reason: err.Error()})
@@ -277,17 +283,17 @@ func (a *Assessor) file(ctx context.Context, root *os.Root, source string, f art
 		g.Reason = "a " + string(f.Kind) + " has no content to copy; it is in the manifest"
 		return a.gap(ctx, result, g)
 	}
-	item.CollectedAt = a.Now().UTC()
-	var err error
-	if item.SHA256, item.Size, err = a.Vault.PutFile(ctx, root, source); err != nil {
+	got, err := a.captured(ctx, root, source, f, result)
+	if err != nil {
 		g.Reason = err.Error()
 		result.Sealed, result.Reason = false, artifact.Quote(f.Path)+" could not be captured: "+err.Error()
 		return a.gap(ctx, result, g)
 	}
+	item.SHA256, item.Size, item.CollectedAt = got.SHA256, got.Size, got.at
 	if item.SHA256 != f.Digest && !f.Digest.IsZero() {
 		item.Missing = append(item.Missing, "the file changed after the manifest was taken, where it had "+f.Digest.String())
 	}
-	a.direct(ctx, root, source, &item, result)
+	direct(source, got.Captured, &item, result)
 	result.Items++
 	return a.seal(ctx, item)
 }

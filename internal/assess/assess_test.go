@@ -118,7 +118,7 @@ type failing struct {
 	assess.Vault
 	document bool
 	file     string
-	change   func()
+	change   func(path string)
 }
 
 var errFull = fault.New(fault.Incomplete, "the disk is full")
@@ -130,14 +130,14 @@ func (f failing) Put(ctx context.Context, r io.Reader) (artifact.Digest, int64, 
 	return f.Vault.Put(ctx, r)
 }
 
-func (f failing) PutFile(ctx context.Context, root *os.Root, path string) (artifact.Digest, int64, error) {
+func (f failing) Capture(ctx context.Context, root *os.Root, path string, o evidence.CaptureOptions) (evidence.Captured, error) {
 	if f.change != nil {
-		f.change()
+		f.change(path)
 	}
 	if f.file == path {
-		return artifact.Digest{}, 0, errFull
+		return evidence.Captured{}, errFull
 	}
-	return f.Vault.PutFile(ctx, root, path)
+	return f.Vault.Capture(ctx, root, path, o)
 }
 
 func TestRun(t *testing.T) {
@@ -242,16 +242,63 @@ func TestNothingIsSealedWithoutAManifest(t *testing.T) {
 }
 
 // What changes between the manifest and the copy is kept as it was copied,
-// and the item says so.
+// and the item says so. It is copied later where nothing spoke for a change.
 func TestFileChangesAfterTheManifest(t *testing.T) {
 	d := newDesk(t)
-	d.base = nil
-	d.Vault = failing{Vault: d.Vault, change: func() { d.write("weights.bin", "other") }}
+	d.deny = []trust.Denial{{Subject: trust.Root, Value: d.take().Root().String()}}
+	d.Vault = failing{Vault: d.Vault, change: func(path string) {
+		if path == "weights.bin" {
+			d.write(path, "other")
+		}
+	}}
 	_, err := d.run(t.Context())
 	d.do(err)
 	last := d.entries[len(d.entries)-1]
 	if last.Name != "weights.bin" || last.SHA256 != artifact.SHA256Of([]byte("other")) || len(last.Missing) != 1 {
 		t.Errorf("item is %+v", last)
+	}
+}
+
+// What will probably be selected is read once, for the manifest and the copy
+// alike; what turns out to be unchanged is not kept.
+func TestFilesAreReadOnce(t *testing.T) {
+	later := func(d *desk) { d.do(os.Chtimes(d.dir+"/config.json", start, start)) }
+	for name, tt := range map[string]struct {
+		setup func(*desk)
+		want  map[string]int
+	}{
+		"no_baseline":      {func(d *desk) { d.base = nil }, map[string]int{"weights.bin": 1, "config.json": 1, "model.sig": 1}},
+		"as_the_baseline":  {func(*desk) {}, map[string]int{"model.sig": 1}},
+		"same_but_touched": {later, map[string]int{"config.json": 1, "model.sig": 1}},
+		"tampered":         {func(d *desk) { d.write("weights.bin", "poison!") }, map[string]int{"weights.bin": 1, "model.sig": 1}},
+		"tampered_and_time_restored": {func(d *desk) {
+			d.write("weights.bin", "poison!")
+			d.do(os.Chtimes(d.dir+"/weights.bin", time.Time{}, d.base.Manifest.Files[2].ModTime))
+		}, map[string]int{"weights.bin": 1, "model.sig": 1}},
+		"named_by_an_indicator": {func(d *desk) { d.Suspects = map[string]bool{"weights.bin": true} }, map[string]int{"weights.bin": 1, "model.sig": 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, got := newDesk(t), map[string]int{}
+			kept := d.Vault.(*vault.Vault)
+			tt.setup(d)
+			d.Vault = failing{Vault: d.Vault, change: func(path string) { got[path]++ }}
+			a, err := d.run(t.Context())
+			d.do(err)
+			if diff := cmp.Diff(tt.want, got); diff != "" || !a.Sealed || a.Root != d.take().Root() {
+				t.Errorf("captured (-want +got):\n%s%+v", diff, a)
+			}
+			// The vault has what the record says, and nothing else.
+			sealed := map[artifact.Digest]bool{}
+			for _, item := range d.entries {
+				sealed[item.SHA256] = true
+				d.do(kept.Verify(t.Context(), item.SHA256, item.Size))
+			}
+			for _, f := range d.take().Files {
+				if err := kept.Verify(t.Context(), f.Digest, f.Size); (err == nil) != sealed[f.Digest] {
+					t.Errorf("%s: sealed %v, and in the vault: %v", f.Path, sealed[f.Digest], err)
+				}
+			}
+		})
 	}
 }
 
@@ -289,7 +336,7 @@ func TestStopped(t *testing.T) {
 	d := newDesk(t)
 	ctx, stop := context.WithCancel(t.Context())
 	d.base = nil
-	d.Vault = failing{Vault: d.Vault, change: stop}
+	d.Vault = failing{Vault: d.Vault, change: func(string) { stop() }}
 	if _, err := d.run(ctx); !errors.Is(err, context.Canceled) || slices.Contains(d.record, incident.KindAssessed) {
 		t.Errorf("got %v, record %v", err, d.record)
 	}

@@ -136,19 +136,17 @@ type directRead struct {
 	Reason string          `json:"not_read,omitempty"`
 }
 
-// direct reads a captured file once more, past the page cache. Other bytes on
-// the disk than in memory mean that somebody changed one of both.
-func (a *Assessor) direct(ctx context.Context, root *os.Root, path string, item *evidence.Item, result *Result) {
-	read := directRead{Path: artifact.Quote(path), Cached: item.SHA256}
-	if result.direct += item.Size; result.direct > maxDirect {
-		read.Reason = fmt.Sprintf("more than %d bytes were read", int64(maxDirect))
-	} else if d, _, err := fsop.HashDirect(ctx, root, path); err != nil {
-		read.Reason = err.Error()
-	} else {
-		read.Direct, read.Same = d, d == item.SHA256
-		if !read.Same {
-			item.Notes = append(item.Notes, "read past the page cache it has SHA-256 "+d.String()+": memory and disk hold different bytes")
-		}
+// direct says what reading a captured file past the page cache has shown. Other
+// bytes on the disk than in memory mean that somebody changed one of both.
+func direct(path string, got evidence.Captured, item *evidence.Item, result *Result) {
+	read := directRead{Path: artifact.Quote(path), Cached: got.SHA256, Direct: got.Direct, Same: !got.Differed && !got.Direct.IsZero(), Reason: got.NotDirect}
+	switch {
+	case got.Differed && got.Direct.IsZero():
+		item.Notes = append(item.Notes, "memory and disk hold different bytes; past the page cache it could not be read to its end: "+got.NotDirect)
+	case got.Differed && got.Direct == got.SHA256:
+		item.Notes = append(item.Notes, "memory and disk held different bytes when they were compared, and the same a moment later")
+	case got.Differed:
+		item.Notes = append(item.Notes, "read past the page cache it has SHA-256 "+got.Direct.String()+": memory and disk hold different bytes")
 	}
 	result.reads = append(result.reads, read)
 }

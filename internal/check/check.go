@@ -312,6 +312,9 @@ func (c *Checker) denied(state *trust.State, t Target, now *manifest.Manifest) [
 			"the model is on the deny-list: "+artifact.Quote(d.Body.Reason),
 			map[string]any{"model_id": t.ID, "root_digest": d.Body.Value, "incident_id": d.Body.Incident}, d.Body.Value))
 	}
+	if !state.DeniesFiles() {
+		return out
+	}
 	for _, f := range now.Files {
 		if d, ok := state.Denied(trust.File, f.Digest.String()); ok && !f.Digest.IsZero() {
 			out = append(out, indicator.New(indicator.ModelDenied, t.ID, c.Now(),

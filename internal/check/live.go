@@ -41,6 +41,9 @@ type Live struct {
 	// DriftEvery and PackagesEvery are the least times between two looks at
 	// outputs and at Python environments; 0 is every cycle.
 	DriftEvery, PackagesEvery time.Duration
+	// Vouches is that Vouch will be asked: it remembers the digest of each file
+	// that was read. Set it before anything is looked at.
+	Vouches bool
 
 	once   sync.Once
 	models map[string]*seen
@@ -64,6 +67,10 @@ type seen struct {
 	// ranges are the bytes that differed, of files that did.
 	ranges map[string][]manifest.Range
 	looks  uint64
+	// sum says how much there is to read of it, and stalest which of its large
+	// files was not read for the longest time: an index, or -1.
+	sum     Volume
+	stalest int
 
 	verdict sync.Mutex // of what follows, held for a moment only
 	base    *baseline.Baseline
@@ -81,7 +88,9 @@ func (p past) due(now time.Time, every time.Duration) bool {
 
 func (l *Live) model(id string) *seen {
 	l.once.Do(func() {
-		l.settled = l.stamps.note
+		if l.Vouches {
+			l.settled = l.stamps.note
+		}
 		l.models, l.outputs = map[string]*seen{}, map[string]past{}
 		for _, t := range l.Targets {
 			l.models[t.ID] = &seen{target: t}
@@ -276,7 +285,7 @@ func (l *Live) look(ctx context.Context, state *trust.State, s *seen, sc scope) 
 	r := &Report{CheckTime: began.UTC(), Models: []Model{m}, Indicators: found}
 	r.summarise()
 	if ctx.Err() == nil { // else it was half a look, and what was seen before stays
-		s.remember(saw, believed, began, m.Baseline == nil)
+		s.remember(saw, believed, began, m.Baseline == nil, l.Small)
 		s.verdict.Lock()
 		s.base = nil
 		if saw != nil {
@@ -305,9 +314,10 @@ func (s *seen) knownTo(sc scope, believed map[string]bool) func(artifact.File) (
 
 // remember keeps what was seen. Without a baseline nothing is, so that the next
 // cycle looks at everything and takes one.
-func (s *seen) remember(saw *sight, believed map[string]bool, began time.Time, nothing bool) {
+func (s *seen) remember(saw *sight, believed map[string]bool, began time.Time, nothing bool, small int64) {
 	if saw == nil || nothing {
 		s.now, s.read, s.ranges = nil, nil, nil
+		s.sum, s.stalest = Volume{}, -1
 		return
 	}
 	now := saw.now
@@ -325,7 +335,46 @@ func (s *seen) remember(saw *sight, believed map[string]bool, began time.Time, n
 			read[n] = s.read[i]
 		}
 	}
+	if saw.base != nil {
+		share(now.Files, saw.base.Manifest.Files)
+	}
 	s.now, s.read, s.ranges = now, read, saw.ranges
+	s.add(small)
+}
+
+// add adds up what there is to read.
+func (s *seen) add(small int64) {
+	s.sum, s.stalest = Volume{}, -1
+	s.volume(small, &s.sum, func(i int, _ *artifact.File) {
+		if s.stalest < 0 || s.read[i].Before(s.read[s.stalest]) {
+			s.stalest = i
+		}
+	})
+}
+
+// share lets files hold no other memory than the same files of the baseline,
+// which stays: a great many files fit into little. Both are in order.
+func share(files, base []artifact.File) {
+	for i := range files {
+		f := &files[i]
+		for len(base) > 0 && base[0].Path < f.Path {
+			base = base[1:]
+		}
+		if len(base) == 0 {
+			return
+		}
+		b := &base[0]
+		if b.Path != f.Path {
+			continue
+		}
+		f.Path = b.Path
+		if f.Digest == b.Digest {
+			f.Digest = b.Digest
+		}
+		if f.Attributes != nil && b.Attributes != nil && alikeAttributes(f.Attributes, b.Attributes) && slices.Equal(f.Attributes.Extended, b.Attributes.Extended) {
+			f.Attributes = b.Attributes
+		}
+	}
 }
 
 // known believes what was seen of a file, unless it looks different now, or
@@ -352,7 +401,11 @@ func alike(a, b artifact.File) bool {
 	if a.Attributes == nil || b.Attributes == nil {
 		return a.Attributes == b.Attributes
 	}
-	return a.Attributes.UID == b.Attributes.UID && a.Attributes.GID == b.Attributes.GID && a.Attributes.Links == b.Attributes.Links
+	return alikeAttributes(a.Attributes, b.Attributes)
+}
+
+func alikeAttributes(a, b *artifact.Attributes) bool {
+	return a.UID == b.UID && a.GID == b.GID && a.Links == b.Links
 }
 
 // touched reports whether the file is one of paths or below one.
@@ -389,11 +442,13 @@ func (l *Live) Stalest() (worst Stalest, volume Volume, ok bool) {
 			continue
 		}
 		if s.now != nil {
-			s.volume(l.Small, &volume, func(i int, f *artifact.File) {
-				if at := s.read[i]; !ok || at.Before(worst.Read) {
-					worst, ok = Stalest{t.ID, f.Path, f.Size, at}, true
-				}
-			})
+			volume.Files += s.sum.Files
+			volume.Small += s.sum.Small
+			volume.Large += s.sum.Large
+			if i := s.stalest; i >= 0 && (!ok || s.read[i].Before(worst.Read)) {
+				f := &s.now.Files[i]
+				worst, ok = Stalest{t.ID, f.Path, f.Size, s.read[i]}, true
+			}
 		}
 		s.mu.Unlock()
 	}

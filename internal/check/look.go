@@ -39,8 +39,9 @@ type Method string
 const (
 	// BySHA256 means that every byte was read and hashed.
 	BySHA256 Method = "sha256"
-	// ByBlocks means that every block was compared with its tag, but for
-	// files under a lease that proves that nobody wrote to them.
+	// ByBlocks means that every block was compared with its tag, or a small
+	// file with its digest, but for files under a lease that proves that nobody
+	// wrote to them.
 	ByBlocks Method = "blocks"
 	// ByEvents means that only what may have changed since the last look was
 	// read; of the rest that look counts.
@@ -161,6 +162,7 @@ func (c *Checker) locate(ctx context.Context, l layout.Layout, model string, bas
 // blocks asked where, and once.
 func (c *Checker) glance(ctx context.Context, l layout.Layout, model string, base *baseline.Baseline, g glance) (*sight, error) {
 	o, believed := c.options(model), map[string]bool{}
+	o.Soon = true
 	o.Known = func(f artifact.File) (artifact.File, bool) {
 		seen, ok := g.known(f)
 		if ok && g.ranges[f.Path] != nil {

@@ -15,6 +15,7 @@ func TestVouch(t *testing.T) {
 	m.plain()
 	m.adopt()
 	l := m.live(1024)
+	l.Vouches = true
 	vouch := func(ctx context.Context, path string) (check.Vouching, string) {
 		f, err := os.Open(m.path(path))
 		m.must(err)

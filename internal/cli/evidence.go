@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -249,13 +250,16 @@ func printCustody(p *printer, items []itemCustody) {
 			p.printf("  lacks: %s\n", oneLine(m))
 		}
 		for _, c := range i.Custody {
-			p.printf("  %-11s  %s  by %s  to %s  %s\n", c.Event, stamp(c.At), artifact.Quote(c.By), artifact.Quote(c.To), artifact.Quote(c.Reason))
+			p.printf("  %-11s  %s  by %s  to %s  %s\n", c.Event, stamp(c.At), artifact.Quote(cmp.Or(c.Person, c.By)), artifact.Quote(c.To), artifact.Quote(c.Reason))
 		}
 	}
 	p.printf("%s\n", plural(len(items), "item", "items"))
 }
 
-type evidenceGetOptions struct{ file, reason string }
+type evidenceGetOptions struct {
+	personOptions
+	file, reason string
+}
 
 func newEvidenceGet(g *globals) *cobra.Command {
 	var o evidenceGetOptions
@@ -263,12 +267,16 @@ func newEvidenceGet(g *globals) *cobra.Command {
 		Use: "get ID DIGEST -f FILE --reason TEXT", Short: "Take a verified copy out of the vault", Args: cobra.ExactArgs(2),
 		Long: `Copies one sealed item into a new file, mode 0600, and verifies it on the way.
 The access is an entry of the record, written before the copy has its name.
-The copy may be hostile: look at it as bytes.`,
+The copy may be hostile: look at it as bytes.
+
+Where people are named this takes the role responder, commander or legal; anybody
+else is refused (exit code 5), and that is an entry too.`,
 		Example: `  weightwarden evidence get INC-20261123-ABCDEFGH 9f86d081884c -f suspect.bin --reason "reverse engineering"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runEvidenceGet(cmd.Context(), g, o, args[0], args[1])
 		},
 	}
+	o.addFlags(cmd.Flags())
 	cmd.Flags().StringVarP(&o.file, "file", "f", "", "the `file` to write; must not exist")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why; kept in the record")
 	_ = cmd.MarkFlagRequired("file")
@@ -286,8 +294,12 @@ func runEvidenceGet(ctx context.Context, g *globals, o evidenceGetOptions, id, d
 		if err != nil {
 			return err
 		}
+		r, err := s.handling(ctx, inc, o.personOptions, "evidence get", takes())
+		if err != nil {
+			return err
+		}
 		custody := incident.Custody{Event: incident.Accessed, SHA256: item.SHA256, Name: item.Name, Reason: o.reason, To: o.file}
-		if err := s.takeOut(ctx, id, item, custody); err != nil {
+		if err := s.takeOut(ctx, r, id, item, custody); err != nil {
 			return err
 		}
 		return g.print(custody, func(p *printer) {
@@ -296,7 +308,7 @@ func runEvidenceGet(ctx context.Context, g *globals, o evidenceGetOptions, id, d
 	})
 }
 
-func (s *session) takeOut(ctx context.Context, id string, item evidence.Item, custody incident.Custody) (err error) {
+func (s *session) takeOut(ctx context.Context, by handler, id string, item evidence.Item, custody incident.Custody) (err error) {
 	r, err := s.vault.Get(ctx, item.SHA256)
 	if err != nil {
 		return err
@@ -320,35 +332,53 @@ func (s *session) takeOut(ctx context.Context, id string, item evidence.Item, cu
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	return s.recordCustody(ctx, id, custody)
+	return by.record(ctx, id, custody)
+}
+
+type evidenceTransferOptions struct {
+	personOptions
+	to, reason string
 }
 
 func newEvidenceTransfer(g *globals) *cobra.Command {
-	var to, reason string
+	var o evidenceTransferOptions
 	cmd := &cobra.Command{
 		Use: "transfer ID DIGEST --to WHOM --reason TEXT", Short: "Record that somebody else got a copy", Args: cobra.ExactArgs(2),
+		Long: `Puts on record who got a copy of a sealed item, and why.
+
+Where people are named this takes the role commander or legal; anybody else is
+refused (exit code 5), and that is an entry too.`,
 		Example: `  weightwarden evidence transfer INC-20261123-ABCDEFGH 9f86d081884c --to "J. Doe, CERT" --reason "case 17"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.with(cmd.Context(), func(s *session) error {
-				inc, err := s.fold(cmd.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				item, err := sealedItem(inc, args[1])
-				if err != nil {
-					return err
-				}
-				custody := incident.Custody{Event: incident.Transferred, SHA256: item.SHA256, Name: item.Name, Reason: reason, To: to}
-				if err := s.recordCustody(cmd.Context(), inc.ID, custody); err != nil {
-					return err
-				}
-				return g.print(custody, func(p *printer) { p.printf("%s: recorded\n", inc.ID) })
-			})
+			return runEvidenceTransfer(cmd.Context(), g, o, args[0], args[1])
 		},
 	}
-	cmd.Flags().StringVar(&to, "to", "", "`whom` it was given to")
-	cmd.Flags().StringVar(&reason, "reason", "", "why; kept in the record")
+	o.addFlags(cmd.Flags())
+	cmd.Flags().StringVar(&o.to, "to", "", "`whom` it was given to")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "why; kept in the record")
 	_ = cmd.MarkFlagRequired("to")
 	_ = cmd.MarkFlagRequired("reason")
 	return cmd
+}
+
+func runEvidenceTransfer(ctx context.Context, g *globals, o evidenceTransferOptions, id, digest string) error {
+	return g.with(ctx, func(s *session) error {
+		inc, err := s.fold(ctx, id)
+		if err != nil {
+			return err
+		}
+		item, err := sealedItem(inc, digest)
+		if err != nil {
+			return err
+		}
+		r, err := s.handling(ctx, inc, o.personOptions, "evidence transfer", gives())
+		if err != nil {
+			return err
+		}
+		custody := incident.Custody{Event: incident.Transferred, SHA256: item.SHA256, Name: item.Name, Reason: o.reason, To: o.to}
+		if err := r.record(ctx, inc.ID, custody); err != nil {
+			return err
+		}
+		return g.print(custody, func(p *printer) { p.printf("%s: recorded\n", inc.ID) })
+	})
 }

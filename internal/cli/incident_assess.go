@@ -112,12 +112,15 @@ func (s *session) assess(ctx context.Context, inc *incident.Incident, m config.M
 	}
 	r, progress := s.responder(), newProgress(s.globals)
 	defer progress.done()
-	known := map[string]bool{}
+	known, suspects := map[string]bool{}, map[string]bool{}
 	for _, i := range inc.Indicators {
 		known[i.ID] = true
+		if i.Source == m.ID && i.File() != "" {
+			suspects[i.File()] = true
+		}
 	}
 	a := &assess.Assessor{
-		Vault: s.vault, Full: full, Now: s.Now, Known: known,
+		Vault: s.vault, Full: full, Now: s.Now, Known: known, Suspects: suspects,
 		Sources: s.volatile(m), After: s.lasting(m),
 		Record: func(ctx context.Context, kind string, body any) error {
 			return r.Record(ctx, inc.ID, r.Draft(kind, body))

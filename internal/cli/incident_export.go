@@ -21,11 +21,13 @@ import (
 )
 
 type exportOptions struct {
+	personOptions
 	file, reason, timestamp string
 	recipients              []string
 }
 
 func (o *exportOptions) addFlags(f *pflag.FlagSet) {
+	o.personOptions.addFlags(f)
 	f.StringVarP(&o.file, "file", "f", "", "the `file` to write; must not exist")
 	f.StringVar(&o.reason, "reason", "", "why it is exported, and for whom; kept in the record")
 	f.StringVar(&o.timestamp, "timestamp", "", "have the time stamping authority (RFC 3161) at this `URL` stamp the record first; the only thing that uses the network")
@@ -46,7 +48,10 @@ and the exit code is 1. The export is an entry of the record.
 
 With --timestamp an authority confirms that the record existed at that time: it
 is sent the digest of the newest checkpoint, and its answer becomes an entry, so
-that it is in the bundle too. Without an answer nothing is exported.`,
+that it is in the bundle too. Without an answer nothing is exported.
+
+Where people are named this takes the role commander or legal; anybody else is
+refused (exit code 5), and that is an entry too.`,
 		Example: `  weightwarden incident export INC-20261123-ABCDEFGH -f case.tar --reason "for counsel"
   weightwarden incident export INC-20261123-ABCDEFGH -f case.tar.age --encrypt-to age1…`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runExport(cmd.Context(), g, o, args[0]) },
@@ -69,6 +74,10 @@ func runExport(ctx context.Context, g *globals, o exportOptions, id string) erro
 		return err
 	}
 	return g.with(ctx, func(s *session) error {
+		r, err := s.exporting(ctx, id, o.personOptions)
+		if err != nil {
+			return err
+		}
 		if err := s.timestamp(ctx, id, o.timestamp); err != nil {
 			return err
 		}
@@ -84,7 +93,7 @@ func runExport(ctx context.Context, g *globals, o exportOptions, id string) erro
 		if err != nil {
 			return err
 		}
-		recordErr := s.recordCustody(ctx, id, incident.Custody{
+		recordErr := r.record(ctx, id, incident.Custody{
 			Event: incident.Exported, SHA256: out.SHA256, Name: "bundle", Reason: o.reason, To: o.file,
 		})
 		if recordErr != nil {
@@ -174,12 +183,4 @@ func writeBundle(ctx context.Context, w io.Writer, o exportOptions, source bundl
 	}
 	sum, err := bundle.Write(ctx, enc, source)
 	return sum, errors.Join(err, enc.Close())
-}
-
-// recordCustody tells the record what was done with evidence. A closed
-// incident takes it too: evidence goes on being handled.
-func (s *session) recordCustody(ctx context.Context, id string, c incident.Custody) error {
-	c.Clock = fsop.ClockNote()
-	r := s.responder()
-	return r.Record(ctx, id, r.Draft(incident.KindCustody, c))
 }

@@ -132,16 +132,17 @@ func newIncidentShow(g *globals) *cobra.Command {
 				refused := s.refusals(cmd.Context(), inc, board)
 				out := struct {
 					*incident.Incident
-					Next   []string      `json:"next"`
-					Gates  []refusal     `json:"gates"`
-					Clocks []clock.Clock `json:"clocks"`
-				}{inc.Incident, book.Next(inc.Incident, blocked(refused)), refused, board.Clocks}
+					Next   []string            `json:"next"`
+					Steps  []playbook.Standing `json:"steps"`
+					Gates  []refusal           `json:"gates"`
+					Clocks []clock.Clock       `json:"clocks"`
+				}{inc.Incident, book.Next(inc.Incident, blocked(refused)), book.Board(inc.Incident, blocked(refused)), refused, board.Clocks}
 				return g.print(out, func(p *printer) {
 					printIncident(p, inc.Incident)
 					printPeopleInvolved(p, inc.Incident)
 					printDue(p, board)
 					printRefusals(p, refused)
-					printNext(p, book, inc.ID, out.Next)
+					printSteps(p, out.Steps, inc.ID)
 				})
 			})
 		},
@@ -152,7 +153,11 @@ func printIncident(p *printer, inc *incident.Incident) {
 	p.printf("%s  %s  %s\n%s\n", inc.ID, inc.State, inc.Severity, artifact.Quote(inc.Summary))
 	p.printf("models     %s\ncommander  %s\n", artifact.Quote(strings.Join(inc.Models, ", ")), artifact.Quote(inc.Commander))
 	bad, source := inc.FirstBad()
-	p.printf("detected   %s\nfirst bad  %s (%s)\nopened     %s\n", stamp(inc.DetectedAt), stamp(bad), artifact.Quote(source), stamp(inc.OpenedAt))
+	detected, how := inc.Detected()
+	if how = " (" + artifact.Quote(how) + ")"; detected.Equal(inc.DetectedAt) {
+		how = ""
+	}
+	p.printf("detected   %s%s\nfirst bad  %s (%s)\nopened     %s\n", stamp(detected), how, stamp(bad), artifact.Quote(source), stamp(inc.OpenedAt))
 	if !inc.ClosedAt.IsZero() {
 		p.printf("closed     %s  %s\n", stamp(inc.ClosedAt), artifact.Quote(inc.Resolution))
 	}
@@ -178,16 +183,29 @@ func printIncident(p *printer, inc *incident.Incident) {
 	}
 }
 
-// printNext shows the steps of the playbook that may be taken now, with the
-// commands for this incident.
-func printNext(p *printer, book playbook.Playbook, id string, next []string) {
-	for _, step := range book.Steps {
-		if !slices.Contains(next, step.ID) {
+// printSteps shows the steps of the playbook that may be taken now, with the
+// commands for this incident, and of the others what they wait for.
+func printSteps(p *printer, steps []playbook.Standing, id string) {
+	for _, step := range steps {
+		if step.Status != playbook.Allowed {
 			continue
 		}
 		p.printf("next       %s\n", oneLine(step.Title))
+		if step.Hindered {
+			p.printf("             its command is refused by a gate as yet; what people do is not\n")
+			continue
+		}
 		for _, c := range step.Commands {
 			p.printf("             %s\n", oneLine(forIncident(c, id)))
+		}
+	}
+	for _, step := range steps {
+		switch step.Status {
+		case playbook.Waiting:
+			p.printf("waiting    %s: not before %s\n", oneLine(step.Title), oneLine(strings.Join(step.WaitsFor, ", ")))
+		case playbook.Refused:
+			p.printf("refused    %s: %s\n", oneLine(step.Title), oneLine(step.Because))
+		case playbook.Allowed, playbook.Done, playbook.Over: // shown above, or nothing to be done
 		}
 	}
 }

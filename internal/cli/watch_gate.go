@@ -23,6 +23,7 @@ func (s *session) gate(ctx context.Context, parts *sync.WaitGroup, live *check.L
 	if conf.RefuseInDoubt {
 		onDoubt = watch.Refuse
 	}
+	live.Vouches = true
 	all := roots(live.Targets)
 	g, err := watch.NewGate(all, watch.GateOptions{
 		OnDoubt: onDoubt, Within: conf.Within, Log: s.log(),

@@ -56,13 +56,17 @@ func Extended(f *os.File) (map[string][]byte, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "listxattr", Path: f.Name(), Err: err}
 	}
+	return extendedValues(int(f.Fd()), names[:n], make([]byte, maxXattr), f.Name())
+}
+
+// extendedValues reads the values of the attributes that the system listed.
+func extendedValues(fd int, names, value []byte, path string) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	value := make([]byte, maxXattr)
 	var failed error
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(names[:n]), "\x00"), "\x00") {
-		n, err := unix.Fgetxattr(int(f.Fd()), name, value)
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(names), "\x00"), "\x00") {
+		n, err := unix.Fgetxattr(fd, name, value)
 		if err != nil {
-			failed = errors.Join(failed, &os.PathError{Op: "getxattr " + artifact.Quote(name), Path: f.Name(), Err: err})
+			failed = errors.Join(failed, &os.PathError{Op: "getxattr " + artifact.Quote(name), Path: path, Err: err})
 			n = 0
 		}
 		out[artifact.Quote(name)] = bytes.Clone(value[:n])
@@ -72,17 +76,14 @@ func Extended(f *os.File) (map[string][]byte, error) {
 
 // HashDirect returns the SHA-256 of the regular file path below root as it is
 // on the disk, past the page cache (O_DIRECT). The error wraps
-// [errors.ErrUnsupported] where the file system has no such thing, as tmpfs.
+// [errors.ErrUnsupported] where the file system has no such thing.
 func HashDirect(ctx context.Context, root *os.Root, path string) (artifact.Digest, int64, error) {
-	plain, _, err := OpenRegular(root, path)
+	plain, info, err := OpenRegular(root, path)
 	if err != nil {
 		return artifact.Digest{}, 0, err
 	}
 	defer plain.Close()
-	f, err := root.OpenFile(path, os.O_RDONLY|openNoFollow|openNonblock|unix.O_DIRECT, 0)
-	if errors.Is(err, unix.EINVAL) {
-		err = errors.ErrUnsupported
-	}
+	f, err := OpenDirect(root, path, info)
 	if err != nil {
 		return artifact.Digest{}, 0, err
 	}

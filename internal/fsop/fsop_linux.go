@@ -3,6 +3,7 @@ package fsop
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -137,4 +138,33 @@ func Duplicate(f *os.File) (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
+// nextData returns where the file has data next, from off on; [io.EOF] is
+// nowhere.
+func nextData(f *os.File, off int64) (next int64, err error) {
+	err = onFD(f, func(fd int) (err error) {
+		next, err = unix.Seek(fd, off, unix.SEEK_DATA)
+		return err
+	})
+	if errors.Is(err, unix.ENXIO) {
+		err = io.EOF
+	}
+	return next, err
+}
+
+// StartWriting is a wish: what was written to the range goes to the disk from
+// now on, so that a later sync has less to wait for.
+func StartWriting(f *os.File, off, length int64) {
+	_ = onFD(f, func(fd int) error { return unix.SyncFileRange(fd, off, length, unix.SYNC_FILE_RANGE_WRITE) })
+}
+
+// Allocated returns how many bytes of the file are on the disk: for one with
+// holes less than its size.
+func Allocated(info fs.FileInfo) int64 {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return info.Size()
+	}
+	return min(info.Size(), st.Blocks*512)
 }

@@ -64,3 +64,36 @@ func OpenFiles() int { return 256 }
 
 // Duplicate is not available on this system.
 func Duplicate(*os.File) (*os.File, error) { return nil, unsupported("duplicate") }
+
+func nextData(*os.File, int64) (int64, error) { return 0, unsupported("look for holes") }
+
+// StartWriting does nothing on this system.
+func StartWriting(*os.File, int64, int64) {}
+
+// Allocated returns the size: this system does not tell.
+func Allocated(info fs.FileInfo) int64 { return info.Size() }
+
+// Folder is not available on this system.
+type Folder struct{}
+
+// BriefMost is the size of the largest file that [Folder.Read] reads.
+const BriefMost = 0
+
+// Brief is a small file as [Folder.Read] saw it.
+type Brief struct {
+	Data     []byte
+	Info     fs.FileInfo
+	Extended map[string][]byte
+}
+
+// NewFolder is not available on this system.
+func NewFolder(*os.File) (*Folder, error) { return nil, unsupported("folder") }
+
+// Close does nothing.
+func (*Folder) Close() error { return nil }
+
+// Lstat is not available on this system.
+func (*Folder) Lstat(string) (fs.FileInfo, error) { return nil, unsupported("folder") }
+
+// Read is not available on this system.
+func (*Folder) Read(string, bool, bool) (Brief, error) { return Brief{}, unsupported("folder") }

@@ -19,11 +19,16 @@ func readUncached(f *os.File, p []byte, off int64) (n int, err error) {
 		n, err = unix.Preadv2(fd, [][]byte{p}, off, unix.RWF_DONTCACHE)
 		return err
 	})
-	switch {
-	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL):
+	if notThere(err) {
 		err = fmt.Errorf("%w (%w)", errors.ErrUnsupported, err)
 	}
 	return max(n, 0), err
+}
+
+// notThere reports whether kernel or file system do not have the kind of read
+// that was asked for.
+func notThere(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL)
 }
 
 // readDirect is one pread(2) on a file opened with O_DIRECT.
@@ -77,8 +82,10 @@ func dropCache(f *os.File, off, length int64) {
 func inMemory(f *os.File) bool {
 	var st unix.Statfs_t
 	err := onFD(f, func(fd int) error { return unix.Fstatfs(fd, &st) })
-	return err == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC)
+	return err == nil && inMemoryOnly(int64(st.Type)) //nolint:unconvert // int32 on some platforms
 }
+
+func inMemoryOnly(magic int64) bool { return magic == unix.TMPFS_MAGIC || magic == unix.RAMFS_MAGIC }
 
 // adviseRandom stops the kernel from reading ahead on this descriptor.
 func adviseRandom(f *os.File) {

@@ -35,6 +35,8 @@ type Custody struct {
 	Reason string          `json:"reason"`
 	// To is the person, place or file that it went to.
 	To string `json:"to"`
+	// Person is who did it, by name, where people are on record.
+	Person string `json:"person,omitempty"`
 	// Clock is what was known of this host's clock at that time.
 	Clock string `json:"clock,omitempty"`
 }

@@ -132,7 +132,7 @@ var folds = map[string]func(evidence.Entry) reading{
 		switch b.Name {
 		case "commander":
 			i.Commander = b.Value
-		case "first_bad_at":
+		case "first_bad_at", "detected_at": // no sign is older than the first bad time
 			i.changed(e)
 		}
 	}),

@@ -187,6 +187,20 @@ func (i *Incident) Sealed(model string) (AssessedAt, bool) {
 	return a, ok && a.Sealed
 }
 
+// Detected returns when the incident was detected, and how that is known: as it
+// was declared, unless somebody stated an earlier time, or a later one with a
+// reason. That is what deadlines are counted from.
+func (i *Incident) Detected() (at time.Time, source string) {
+	at, source = i.DetectedAt, "declared"
+	for _, f := range i.History {
+		t, err := time.Parse(time.RFC3339Nano, f.Value)
+		if f.Name == "detected_at" && err == nil && (at.IsZero() || t.Before(at) || f.Reason != "") {
+			at, source = t.UTC(), "stated by "+f.By
+		}
+	}
+	return at, source
+}
+
 // FirstBad returns the earliest moment from which the model has to be taken
 // as tampered with, and how that is known: a stated fact, else the earliest
 // sign. A sign without a time says nothing about it.
@@ -196,8 +210,9 @@ func (i *Incident) FirstBad() (at time.Time, source string) {
 			return t, "stated by " + f.By
 		}
 	}
-	at, source = i.DetectedAt, "time of detection"
-	if at.IsZero() {
+	if at, _ = i.Detected(); !at.IsZero() {
+		source = "time of detection"
+	} else {
 		at, source = i.OpenedAt, "time of declaration"
 	}
 	for _, ind := range i.Indicators {

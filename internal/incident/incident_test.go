@@ -172,3 +172,34 @@ func TestEntriesOfOtherPlans(t *testing.T) {
 		t.Errorf("plans are %+v, state %s", i.Plans, i.State)
 	}
 }
+
+// A detection that somebody corrects is what everything counts from: an earlier
+// time at once, a later one with a reason.
+func TestDetected(t *testing.T) {
+	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	fact := func(value, reason string) incident.StatedFact {
+		return incident.StatedFact{Fact: incident.Fact{Name: "detected_at", Value: value, Reason: reason}, By: "ana"}
+	}
+	for _, tt := range []struct {
+		name   string
+		facts  []incident.StatedFact
+		want   time.Time
+		source string
+	}{
+		{"declared", nil, noon, "declared"},
+		{"earlier", []incident.StatedFact{fact("2026-11-23T09:00:00Z", "")}, noon.Add(-3 * time.Hour), "stated by ana"},
+		{"later_without_reason", []incident.StatedFact{fact("2026-11-23T13:00:00Z", "")}, noon, "declared"},
+		{"later_with_reason", []incident.StatedFact{fact("2026-11-23T13:00:00Z", "wrong clock")}, noon.Add(time.Hour), "stated by ana"},
+		{"no_time", []incident.StatedFact{fact("at lunch", "x")}, noon, "declared"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inc := &incident.Incident{DetectedAt: noon, OpenedAt: noon.Add(time.Minute), History: tt.facts}
+			if at, source := inc.Detected(); !at.Equal(tt.want) || source != tt.source {
+				t.Errorf("detected %v, %s", at, source)
+			}
+			if bad, _ := inc.FirstBad(); !bad.Equal(tt.want) {
+				t.Errorf("first bad is %v", bad)
+			}
+		})
+	}
+}

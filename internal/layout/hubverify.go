@@ -49,7 +49,7 @@ func (v *verification) links() map[string][]string {
 			continue
 		}
 		blob, ok := blobOf(f)
-		_, there := v.files[blob]
+		_, there := v.file(blob)
 		switch {
 		case !ok:
 			v.problem(Contradiction, "link_leaves", f.Path, "the link leads to %s, which is no blob of this repository", artifact.Quote(f.Target))

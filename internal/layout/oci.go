@@ -206,7 +206,7 @@ func (w *ociWalk) descriptor(ctx context.Context, d descriptor) error {
 	if d.role == "config" || d.role == "layer" {
 		w.out.Contents = append(w.out.Contents, Content{d.title, d.mediaType, d.algorithm + ":" + d.digest, d.size})
 	}
-	f, ok := w.files[d.path()]
+	f, ok := w.file(d.path())
 	switch {
 	case w.seen[d.path()]:
 		if ok && f.Size != d.size {

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/manifest"
@@ -18,18 +20,23 @@ import (
 // verification is one run of [Layout.Verify].
 type verification struct {
 	Layout
-	files map[string]artifact.File
 	order []artifact.File
 	out   *Report
 }
 
 func newVerification(l Layout, m *manifest.Manifest) *verification {
-	v := &verification{Layout: l, files: make(map[string]artifact.File, len(m.Files)), order: m.Files}
+	v := &verification{Layout: l, order: m.Files}
 	v.out = &Report{Layout: l, Mismatches: []Mismatch{}, Problems: []Problem{}}
-	for _, f := range m.Files {
-		v.files[f.Path] = f
-	}
 	return v
+}
+
+// file returns the file at a path of the manifest, which is in order.
+func (v *verification) file(path string) (artifact.File, bool) {
+	i, ok := slices.BinarySearchFunc(v.order, path, func(f artifact.File, p string) int { return cmp.Compare(f.Path, p) })
+	if !ok {
+		return artifact.File{}, false
+	}
+	return v.order[i], true
 }
 
 func (v *verification) problem(class Class, kind, path, format string, args ...any) {

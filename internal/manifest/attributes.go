@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
@@ -49,7 +50,7 @@ func CompareAttributes(baseline, now *Manifest) []AttributeChange {
 			got = got[1:]
 		default:
 			if want[0].Kind == got[0].Kind {
-				out = append(out, attributesOf(want[0], got[0])...)
+				out = append(out, attributesOf(&want[0], &got[0])...)
 			}
 			want, got = want[1:], got[1:]
 		}
@@ -57,23 +58,27 @@ func CompareAttributes(baseline, now *Manifest) []AttributeChange {
 	return out
 }
 
-func attributesOf(want, got artifact.File) (out []AttributeChange) {
+func attributesOf(want, got *artifact.File) (out []AttributeChange) {
 	differs := func(a Attribute, name, before, after string) {
 		if before != after {
-			out = append(out, AttributeChange{got.Path, a, name, before, after, want, got})
+			out = append(out, AttributeChange{got.Path, a, name, before, after, *want, *got})
 		}
 	}
 	// The mode of a link means nothing on Linux.
-	if want.Mode != 0 && got.Mode != 0 && want.Kind != artifact.Symlink {
+	if want.Mode != got.Mode && want.Mode != 0 && got.Mode != 0 && want.Kind != artifact.Symlink {
 		differs(Mode, "", modeText(want.Mode), modeText(got.Mode))
 	}
 	a, b := want.Attributes, got.Attributes
 	if a == nil || b == nil {
 		return out
 	}
-	differs(Owner, "", decimal(uint64(a.UID)), decimal(uint64(b.UID)))
-	differs(Group, "", decimal(uint64(a.GID)), decimal(uint64(b.GID)))
-	if a.Links != 0 && b.Links != 0 {
+	if a.UID != b.UID {
+		differs(Owner, "", decimal(uint64(a.UID)), decimal(uint64(b.UID)))
+	}
+	if a.GID != b.GID {
+		differs(Group, "", decimal(uint64(a.GID)), decimal(uint64(b.GID)))
+	}
+	if a.Links != b.Links && a.Links != 0 && b.Links != 0 {
 		differs(Links, "", decimal(a.Links), decimal(b.Links))
 	}
 	if got.Kind == artifact.Regular && !got.Digest.IsZero() {
@@ -83,6 +88,9 @@ func attributesOf(want, got artifact.File) (out []AttributeChange) {
 }
 
 func extendedOf(want, got []artifact.Extended, differs func(a Attribute, name, before, after string)) {
+	if slices.Equal(want, got) {
+		return
+	}
 	before := map[string]string{}
 	for _, e := range want {
 		before[e.Name] = e.Value.String()

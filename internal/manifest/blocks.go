@@ -105,6 +105,15 @@ func (b *Blocks) tag(dst []byte, file, block int, data []byte) []byte {
 	return b.aead.Seal(dst, nonce[:], nil, data)
 }
 
+// all returns the tags of a whole file that is no longer than a block.
+func (b *Blocks) all(file int, data []byte) []byte {
+	tags := make([]byte, 0, tagSize)
+	if len(data) == 0 {
+		return tags
+	}
+	return b.tag(tags, file, 0, data)
+}
+
 // same reports whether data is the block as it was.
 func (b *Blocks) same(file, block int, data []byte) bool {
 	var buf [tagSize]byte

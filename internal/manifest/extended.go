@@ -24,6 +24,13 @@ func extend(file *artifact.File, f *os.File) {
 		return
 	}
 	values, _ := fsop.Extended(f) // of an attribute that cannot be read the name stays
+	extendWith(file, values)
+}
+
+func extendWith(file *artifact.File, values map[string][]byte) {
+	if len(values) == 0 {
+		return
+	}
 	rest, more := sha256.New(), 0
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		value := values[name]

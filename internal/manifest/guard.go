@@ -47,21 +47,42 @@ type held struct {
 	digest artifact.Digest
 }
 
-// patience is how long a writer waits at most for a Guard that runs.
-const patience = 250 * time.Millisecond
+// Bounds of how long a writer waits at most for a Guard that runs and whom the
+// kernel does not tell: longer where many files are held, so that looking at
+// them costs next to nothing.
+const (
+	patience     = 250 * time.Millisecond
+	mostPatience = 16 * patience
+	perPatience  = 256 // files
+)
 
 // Run gives back what writers wait for, until ctx ends, and then everything.
-func (g *Guard) Run(ctx context.Context) {
-	tick := time.NewTicker(patience)
-	defer tick.Stop()
+func (g *Guard) Run(ctx context.Context) { RunGuards(ctx, nil, g) }
+
+// RunGuards is [Guard.Run] of many. Told, if not nil, receives whenever the
+// kernel says that a writer waits (SIGIO): he is let go at once.
+func RunGuards(ctx context.Context, told <-chan os.Signal, guards ...*Guard) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			g.Close()
+			for _, g := range guards {
+				g.Close()
+			}
 			return
-		case <-tick.C:
-			g.sweep()
+		case <-timer.C:
+		case <-told:
 		}
+		held := 0
+		for _, g := range guards {
+			held += g.sweep()
+		}
+		wait := patience
+		if told != nil {
+			wait = min(max(patience, patience*time.Duration(held)/perPatience), mostPatience)
+		}
+		timer.Reset(wait)
 	}
 }
 
@@ -74,7 +95,8 @@ func (g *Guard) Close() {
 	}
 }
 
-func (g *Guard) sweep() {
+// sweep gives back what writers wait for and returns how many files are left.
+func (g *Guard) sweep() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for id, h := range g.files {
@@ -82,11 +104,8 @@ func (g *Guard) sweep() {
 			g.broke(id)
 		}
 	}
+	return len(g.files)
 }
-
-// Sweep gives back at once what writers wait for. The kernel sends SIGIO when
-// one begins to.
-func (g *Guard) Sweep() { g.sweep() }
 
 // broke lets the writer of a file go on.
 func (g *Guard) broke(id fsop.ID) {

@@ -35,7 +35,7 @@ func regular(m *Manifest) []job {
 }
 
 func newPass(root *os.Root, m *Manifest, o Options) *pass {
-	p := &pass{root: root, meter: newMeter(o), limit: newLimiter(o.Rate), blocks: o.Blocks, guard: o.Guard, lease: o.Lease || o.Guard != nil, settled: o.Settled}
+	p := &pass{root: root, meter: newMeter(o), limit: newLimiter(o.Rate), blocks: o.Blocks, guard: o.Guard, lease: o.Lease || o.Guard != nil, settled: o.Settled, soon: o.Soon}
 	p.meter.now.TotalBytes = m.Bytes()
 	info, err := root.Stat(".")
 	if err == nil && fsop.Rotational(cmp.Or(o.Sysfs, "/sys"), info) {
@@ -62,6 +62,10 @@ func hashAll(ctx context.Context, root *os.Root, m *Manifest, o Options) ([]Prob
 	defer p.meter.last()
 	if o.Known != nil {
 		jobs = slices.DeleteFunc(jobs, func(j job) bool { return p.known(&m.Files[j.at], o.Known) })
+	}
+	jobs, err := p.brief(ctx, m, jobs, o.workers(4), nil)
+	if err != nil {
+		return nil, err
 	}
 	return p.hash(ctx, m, jobs, o.workers(4))
 }

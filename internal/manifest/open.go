@@ -21,6 +21,7 @@ type pass struct {
 	blocks *Blocks // to be filled, or nil
 	guard  *Guard
 	lease  bool
+	soon   bool // that of Options
 	// settled is told of what was read.
 	settled func(artifact.File, fs.FileInfo)
 	// heads are those of a disk that has to move them: whoever reads from it

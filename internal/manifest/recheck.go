@@ -41,6 +41,9 @@ func Recheck(ctx context.Context, dir string, base *Manifest, b *Blocks, o Optio
 	r := recheck{base: base, blocks: b, out: Rechecked{Changed: map[string][]Range{}}}
 	err := look(ctx, dir, func(w *walker) error {
 		r.begin(w, o)
+		if err := r.brief(ctx, o.workers(4)); err != nil {
+			return fmt.Errorf("compare model: %w", err)
+		}
 		if err := r.compare(ctx, o.workers(8)); err != nil {
 			return fmt.Errorf("compare model: %w", err)
 		}
@@ -86,6 +89,7 @@ type recheck struct {
 	mu       sync.Mutex // of what follows, and of cursor
 	out      Rechecked
 	toRead   []job
+	differed map[int]bool // small files that differed, by their place in now
 	problems []Problem
 	cursor   struct{ file, block int }
 }
@@ -144,6 +148,34 @@ func (r *recheck) recall(f, base *artifact.File) bool {
 	r.pass.meter.bytes(f.Size)
 	r.pass.meter.file()
 	return true
+}
+
+// brief does at once with small files that are what they were, by their digest:
+// of so little it costs less than blocks do. The error is ctx's.
+func (r *recheck) brief(ctx context.Context, workers int) error {
+	jobs, digests := []job{}, map[int]artifact.Digest{}
+	r.differed = map[int]bool{}
+	for _, c := range r.files {
+		if c.size == c.base.Size && c.size <= briefSize {
+			jobs = append(jobs, c.job)
+			digests[c.job.at] = c.base.Digest
+		}
+	}
+	slices.SortFunc(jobs, func(a, b job) int { return a.at - b.at })
+	left, err := r.pass.brief(ctx, r.now, jobs, workers, func(j job, d artifact.Digest) bool {
+		if digests[j.at] == d {
+			return true
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.differed[j.at] = true
+		return false
+	})
+	for _, j := range left {
+		delete(digests, j.at)
+	}
+	r.files = slices.DeleteFunc(r.files, func(c *comparison) bool { _, done := digests[c.job.at]; return done })
+	return err
 }
 
 // compare looks at all blocks. The error is ctx's.
@@ -217,7 +249,7 @@ func (r *recheck) read(ctx context.Context, workers int) error {
 	r.now.add(slices.Concat(r.problems, problems))
 	for _, c := range r.files {
 		f := &r.now.Files[c.job.at]
-		if name := r.name(f); r.out.Changed[name] != nil && f.Digest == c.base.Digest {
+		if name := r.name(f); (r.out.Changed[name] != nil || r.differed[c.job.at]) && f.Digest == c.base.Digest {
 			delete(r.out.Changed, name)
 			r.out.Flickered = append(r.out.Flickered, name)
 		}

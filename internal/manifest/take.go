@@ -13,6 +13,7 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
 	"github.com/weightwarden/weightwarden/internal/fault"
+	"github.com/weightwarden/weightwarden/internal/fsop"
 )
 
 // Options of [Take]. The zero value is usable.
@@ -45,6 +46,9 @@ type Options struct {
 	// whoever sets it answers for that. With Known, [Take] makes no Blocks;
 	// [Recheck] does not ask it.
 	Known func(artifact.File) (artifact.File, bool)
+	// Soon says that the tree is going to be looked at again soon: tiny files stay
+	// in the page cache.
+	Soon bool
 	// Settled, when not nil, is given each file that was read to its end, with
 	// its digest and what the system says of the inode: from any goroutine.
 	Settled func(artifact.File, fs.FileInfo)
@@ -133,7 +137,7 @@ func lookAtFile(path string, do func(*walker) error) error {
 	}
 	defer root.Close()
 	w := walker{root: root, as: filepath.Base(path)}
-	w.visit(filepath.Base(resolved))
+	w.visit(filepath.Base(resolved), "", nil)
 	return do(&w)
 }
 
@@ -234,6 +238,24 @@ func HashFile(ctx context.Context, root *os.Root, path string) (artifact.File, e
 		return file, fault.New(fault.Incomplete, "hash %s: %s", artifact.Quote(path), p.Reason)
 	}
 	return file, nil
+}
+
+// Observed returns the entry of the regular file at path below root, whose
+// content somebody has read from beginning to end while it was as info says.
+// It is not ok when something else is there now, or when it has changed.
+func Observed(root *os.Root, path string, info fs.FileInfo, digest artifact.Digest) (seen artifact.File, ok bool) {
+	f, now, err := fsop.OpenRegular(root, path)
+	if err != nil {
+		return seen, false
+	}
+	defer f.Close()
+	if !unchanged(info, now) {
+		return seen, false
+	}
+	seen = entry(path, now)
+	seen.Digest = digest
+	extend(&seen, f)
+	return seen, true
 }
 
 func unopened(path string, err error) error {

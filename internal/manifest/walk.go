@@ -13,14 +13,19 @@ import (
 	"unicode/utf8"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/fsop"
 )
 
 // attempts is how often a file is read, or a directory listed, that changes
 // under our eyes.
 const attempts = 3
 
-// chunkSize is how many entries are kept together while the tree is walked.
-const chunkSize = 512
+// Bounds of how many entries are kept together while the tree is walked: ever
+// more, as there are more.
+const (
+	firstChunk = 16
+	chunkSize  = 512
+)
 
 // errChanged is what [attempts] are made for.
 var errChanged = errors.New("changed while it was read")
@@ -68,17 +73,36 @@ func (w *walker) walk(ctx context.Context) error {
 	return nil
 }
 
+// visitAll visits the names in a directory through its folder, if that can be
+// had, which spares looking up every part of the path for each of them.
 func (w *walker) visitAll(ctx context.Context, dir directory, names []string) error {
+	var folder *fsop.Folder
+	if len(names) > 0 {
+		folder = openFolder(w.root, dir.path, dir.info)
+		defer folder.Close()
+	}
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		path := name
 		if dir.info != nil {
-			name = dir.path + "/" + name
+			path = dir.path + "/" + name
 		}
-		w.visit(name)
+		w.visit(path, name, folder)
 	}
 	return nil
+}
+
+// lstat looks at a path, which has the name in the folder; the information is
+// good until the next call. A directory is always looked at through the root.
+func (w *walker) lstat(path, name string, folder *fsop.Folder) (fs.FileInfo, error) {
+	if folder != nil {
+		if info, err := folder.Lstat(name); err == nil && !info.IsDir() {
+			return info, nil
+		}
+	}
+	return w.root.Lstat(path)
 }
 
 // list returns the names in dir. They come with an error when only a part
@@ -121,12 +145,12 @@ func (w *walker) listOnce(dir directory) ([]string, error) {
 }
 
 // visit records the path, or puts it by when it is a directory.
-func (w *walker) visit(path string) {
+func (w *walker) visit(path, name string, folder *fsop.Folder) {
 	if err := artifact.CheckPath(path); err != nil {
 		w.problems = append(w.problems, badName(path, err))
 		return
 	}
-	info, err := w.root.Lstat(path)
+	info, err := w.lstat(path, name, folder)
 	if err != nil {
 		w.problem(path, Walk, "it was listed, and cannot be examined: %v", cause(err))
 		return
@@ -149,9 +173,9 @@ func (w *walker) visit(path string) {
 // several times its size behind as garbage.
 func (w *walker) add(f artifact.File) {
 	last := len(w.chunks) - 1
-	if last < 0 || len(w.chunks[last]) == chunkSize {
-		w.chunks = append(w.chunks, make([]artifact.File, 0, chunkSize))
+	if last < 0 || len(w.chunks[last]) == cap(w.chunks[last]) {
 		last++
+		w.chunks = append(w.chunks, make([]artifact.File, 0, min(firstChunk<<min(last, 8), chunkSize)))
 	}
 	w.chunks[last] = append(w.chunks[last], f)
 }

@@ -37,11 +37,11 @@ var phrases = []struct {
 }{
 	{
 		Promise, "promises a time; say only when the next update follows",
-		regexp.MustCompile(`(?i)\b(eta|we expect|is expected|are expected|we (guarantee|promise|anticipate)|(should|will) be (back|fixed|restored|resolved|up|available|over|done)|shortly|soon|any minute|(fixed|resolved|restored|back) (by|within|in|before) \S*\d)`),
+		regexp.MustCompile(`(?i)\b(eta|we expect|is expected|are expected|we (guarantee|promise|anticipate)|(should|will) be (back|fixed|restored|resolved|up|available|over|done)|shortly|soon|any minute|(fixed|resolved|restored|back|back (online|up)) (by|within|in|before) \S*\d)`),
 	},
 	{
 		Blame, "blames somebody; describe what happened, not who",
-		regexp.MustCompile(`(?i)\b(blame|at fault|fault of|fault was|human error|negligen\w*|careless\w*|incompeten\w*|stupid\w*|sloppy|should have known|(his|her|their) mistake)\b`),
+		regexp.MustCompile(`(?i)\b(blame|at fault|fault of|fault was|human error|negligen\w*|careless\w*|incompeten\w*|stupid\w*|sloppy|should have known|(his|her|their|['’]s) (mistake|fault|negligence)|mistake (of|by)|caused by (an? |the |our )?(\w+ )?(employee|engineer|contractor|developer|intern|operator|administrator))\b`),
 	},
 	{
 		EmptyPhrase, "says nothing; leave it out",

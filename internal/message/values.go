@@ -58,7 +58,7 @@ var fields = map[string]func(values) string{
 	},
 	"brief_description": func(v values) string { return free(v.inc.Summary) },
 	"impact_summary":    func(v values) string { return free(v.inc.Summary) },
-	"detection_time":    func(v values) string { return stamp(v.inc.DetectedAt) },
+	"detection_time":    func(v values) string { return stamp(v.detected()) },
 	"detection_method":  func(v values) string { return flat(v.inc.Method) },
 	"start_time":        values.start,
 	"end_time":          func(v values) string { return stamp(v.ended()) },
@@ -141,11 +141,16 @@ func (v values) duration() string {
 	return span(end.Sub(start))
 }
 
+func (v values) detected() time.Time {
+	at, _ := v.inc.Detected()
+	return at
+}
+
 func (v values) elapsed() string {
-	if v.inc.DetectedAt.IsZero() {
+	if v.detected().IsZero() {
 		return ""
 	}
-	return span(v.Now.Sub(v.inc.DetectedAt))
+	return span(v.Now.Sub(v.detected()))
 }
 
 // exposure is the time in which the tampered model was served.

@@ -1,6 +1,7 @@
 package playbook
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,6 +40,9 @@ type Standing struct {
 	WaitsFor []string `json:"waits_for"`
 	// Because says in a sentence why the step is done, allowed or not.
 	Because string `json:"because"`
+	// Hindered says that people may do an allowed step, while a gate would
+	// refuse the program's part of it.
+	Hindered bool `json:"hindered,omitempty"`
 }
 
 // FactPrefix starts the name of the fact by which people say that a step is
@@ -50,12 +54,17 @@ const FactPrefix = "step_"
 // shows to be open.
 func (p Playbook) Next(inc *incident.Incident, b Blocked) []string {
 	next := []string{}
-	for _, s := range b.stop(p.Standings(inc)) {
+	for _, s := range p.Board(inc, b) {
 		if s.Status == Allowed {
 			next = append(next, s.ID)
 		}
 	}
 	return next
+}
+
+// Board says of every step where it stands, and what gates would refuse now.
+func (p Playbook) Board(inc *incident.Incident, b Blocked) []Standing {
+	return b.stop(p.Standings(inc))
 }
 
 // Standings says of every step where it stands. Steps that only people do
@@ -115,8 +124,24 @@ func (b Blocked) stop(list []Standing) []Standing {
 				s.Status, s.Because = Refused, text
 			}
 		}
+		b.hinder(s)
 	}
 	return list
+}
+
+// hinder tells of an allowed step whose command is that of a step which a gate
+// would refuse, as the deny-list is filled by an isolation.
+func (b Blocked) hinder(s *Standing) {
+	for kind, command := range map[Kind]string{Quarantine: "weightwarden incident isolate ", Restore: "weightwarden incident rollback "} {
+		runs := slices.ContainsFunc(s.Commands, func(c string) bool { return strings.HasPrefix(c, command) && strings.Contains(c, " --apply") })
+		at := slices.IndexFunc(b[kind], func(r Refusal) bool { return r.Gate != SecondPerson })
+		if s.Status != Allowed || s.Kind == kind || !runs || at < 0 {
+			continue
+		}
+		r := b[kind][at]
+		s.Hindered = true
+		s.Because += " The command is for later: gate " + r.Gate + " would refuse it now, because " + r.Reason + "."
+	}
 }
 
 // because says what a step waits for, and why it stands behind it.
@@ -154,11 +179,11 @@ type Advice struct {
 	Others []Standing `json:"others"`
 }
 
-// Advise names the one next thing: the first step that is allowed, and before
-// it any allowed step of an urgent kind.
+// Advise names the one next thing: the first step that is allowed and that
+// nothing hinders, and before it any allowed step of an urgent kind.
 func (p Playbook) Advise(inc *incident.Incident, b Blocked, urgent ...Kind) Advice {
 	a := Advice{IncidentID: inc.ID, Also: []Standing{}, Others: []Standing{}}
-	for _, s := range b.stop(p.Standings(inc)) {
+	for _, s := range p.Board(inc, b) {
 		if s.Status == Allowed {
 			a.Also = append(a.Also, s)
 		} else {
@@ -168,7 +193,10 @@ func (p Playbook) Advise(inc *incident.Incident, b Blocked, urgent ...Kind) Advi
 	if len(a.Also) == 0 {
 		return a
 	}
-	first := max(0, slices.IndexFunc(a.Also, func(s Standing) bool { return slices.Contains(urgent, s.Kind) }))
+	first := slices.IndexFunc(a.Also, func(s Standing) bool { return slices.Contains(urgent, s.Kind) })
+	if first < 0 {
+		first = max(0, slices.IndexFunc(a.Also, func(s Standing) bool { return !s.Hindered }))
+	}
 	next := a.Also[first]
 	a.Next, a.Also = &next, slices.Delete(a.Also, first, first+1)
 	return a
@@ -187,7 +215,7 @@ func doneBy(inc *incident.Incident) map[Kind]string {
 		CutTraffic:  contained,
 		Quarantine:  contained,
 		Preserve:    seen(allSealed(inc), "the evidence of every model is sealed"),
-		BlastRadius: seen(len(inc.Inquiries) > 0, "an investigation is recorded"),
+		BlastRadius: cmp.Or(seen(len(inc.Inquiries) > 0, "an investigation is recorded"), seen(scoped(inc), "every place that is known was looked at")),
 		Notify:      seen(alerted(inc), "the initial alert was sent"),
 		Rotate:      seen(contained != "" && len(inc.OpenTasks()) == 0, "no task is open"),
 		Select:      recovered,
@@ -208,6 +236,15 @@ func allSealed(inc *incident.Incident) bool {
 	return len(inc.Models) > 0 && !slices.ContainsFunc(inc.Models, func(m string) bool {
 		_, ok := inc.Sealed(m)
 		return !ok
+	})
+}
+
+// scoped reports whether the scope of every model is on record, with nothing
+// in it that is not known.
+func scoped(inc *incident.Incident) bool {
+	return len(inc.Models) > 0 && !slices.ContainsFunc(inc.Models, func(m string) bool {
+		s, ok := inc.Scopes[m]
+		return !ok || s.Unknown() > 0
 	})
 }
 

@@ -31,7 +31,7 @@ func TestDefault(t *testing.T) {
 func TestCommands(t *testing.T) {
 	known := strings.Fields("check watch verify incident/open incident/show incident/assess incident/isolate incident/rollback " +
 		"incident/undo incident/resume incident/investigate incident/timeline incident/report incident/message incident/note " +
-		"incident/fact incident/close incident/verify incident/approve")
+		"incident/fact incident/close incident/scope incident/verify incident/approve")
 	for _, s := range playbook.Default().Steps {
 		for _, c := range s.Commands {
 			words := strings.Fields(c)
@@ -79,6 +79,7 @@ func TestNext(t *testing.T) {
 		return incident.PlanState{Action: a, EndedAt: time.Unix(1, 0), Steps: []incident.StepState{{Status: incident.StepDone}}}
 	}
 	sealed := map[string]incident.AssessedAt{"m": {Assessed: incident.Assessed{Sealed: true}}}
+	unknown := incident.Scope{Places: []incident.Place{{Verdict: incident.PlaceUnknown}}}
 	tests := []struct {
 		name string
 		inc  incident.Incident
@@ -96,6 +97,16 @@ func TestNext(t *testing.T) {
 			"isolated_and_investigated",
 			incident.Incident{Commander: "a", Assessed: sealed, Plans: []incident.PlanState{done(action.Isolate)}, Inquiries: []incident.Inquiry{{}}, Tasks: []incident.TaskState{{}}},
 			[]string{"notify", "rotate", "select_target", "root_cause"},
+		},
+		{
+			"scoped",
+			incident.Incident{Commander: "a", Assessed: sealed, Scopes: map[string]incident.ScopeAt{"m": {}}},
+			[]string{"freeze", "cut_traffic", "quarantine", "notify", "rotate", "select_target", "root_cause"},
+		},
+		{
+			"a_place_is_not_known",
+			incident.Incident{Commander: "a", Assessed: sealed, Scopes: map[string]incident.ScopeAt{"m": {Scope: unknown}}},
+			[]string{"freeze", "cut_traffic", "quarantine", "blast_radius", "notify", "rotate", "root_cause"},
 		},
 		{
 			"rotated",
@@ -120,6 +131,34 @@ func TestNext(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, playbook.Default().Next(&tt.inc, nil)); diff != "" {
 				t.Errorf("next steps (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The one next thing is none whose command a gate would refuse, as long as
+// there is another; people may still do their part of it.
+func TestNextIsNotRefused(t *testing.T) {
+	book := playbook.Default()
+	inc := &incident.Incident{Commander: "a", Models: []string{"m"}, Facts: map[string]incident.StatedFact{"step_cut_traffic": {Fact: incident.Fact{Value: "done"}}}}
+	blocked := playbook.Blocked{playbook.Quarantine: {{Gate: "G2", Reason: "nothing is sealed", Hint: "seal it"}}}
+	for _, tt := range []struct {
+		name, want string
+		blocked    playbook.Blocked
+		hindered   bool
+	}{
+		{"nothing_refused", "freeze", nil, false},
+		{"isolating_is_refused", "preserve", blocked, true},
+		{"only_a_second_person_is_missing", "freeze", playbook.Blocked{playbook.Quarantine: {{Gate: playbook.SecondPerson, Reason: "x"}}}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if a := book.Advise(inc, tt.blocked); a.Next == nil || a.Next.ID != tt.want {
+				t.Errorf("next is %+v", a.Next)
+			}
+			for _, s := range book.Board(inc, tt.blocked) {
+				if s.ID == "freeze" && (s.Hindered != tt.hindered || s.Status != playbook.Allowed || strings.Contains(s.Because, "nothing is sealed") != tt.hindered) {
+					t.Errorf("freeze is %+v", s)
+				}
 			}
 		})
 	}

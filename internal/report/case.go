@@ -111,10 +111,11 @@ type SelfApproval struct {
 // NewCase assembles the report as of now. evidenceDir is where the sealed
 // evidence lies.
 func NewCase(inc *incident.Incident, events []timeline.Event, now time.Time, evidenceDir string) Case {
+	detected, _ := inc.Detected()
 	c := Case{
 		IncidentID: inc.ID, ReportGenerated: now.UTC(), Timeline: timeline.Merge(events), EvidenceDirectory: evidenceDir,
 		State: inc.State, Severity: inc.Severity, Summary: inc.Summary, Models: list(inc.Models), Commander: inc.Commander,
-		Method: inc.Method, DetectedAt: inc.DetectedAt, OpenedAt: inc.OpenedAt, ClosedAt: inc.ClosedAt,
+		Method: inc.Method, DetectedAt: detected, OpenedAt: inc.OpenedAt, ClosedAt: inc.ClosedAt,
 		Resolution: inc.Resolution, UpdatedAt: inc.UpdatedAt.UTC(), Metrics: measure(inc), Subjects: subjects(inc),
 		Deadlines: []clock.Clock{}, Clauses: []Clause{}, Sent: list(inc.Sent), Approved: list(inc.Approved),
 		Facts: facts(inc), Indicators: list(inc.Indicators), Inquiries: list(inc.Inquiries), Plans: list(inc.Plans),

@@ -54,11 +54,12 @@ func measure(inc *incident.Incident) Metrics {
 	if bad.IsZero() {
 		source = ""
 	}
+	detected, _ := inc.Detected()
 	recovered := inc.MovedAt(action.Rollback)
 	contained := cmp.Or(inc.MovedAt(action.Isolate), recovered)
 	m := Metrics{
-		MTTD: seconds(bad, inc.DetectedAt), MTTA: seconds(inc.DetectedAt, inc.OpenedAt), MTTC: seconds(inc.DetectedAt, contained),
-		MTTR: seconds(inc.DetectedAt, recovered), Dwell: seconds(bad, contained),
+		MTTD: seconds(bad, detected), MTTA: seconds(detected, inc.OpenedAt), MTTC: seconds(detected, contained),
+		MTTR: seconds(detected, recovered), Dwell: seconds(bad, contained),
 		FirstBad: bad.UTC(), Source: source,
 	}
 	first := "first bad time"

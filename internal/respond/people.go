@@ -75,6 +75,21 @@ func (r *Responder) May(ctx context.Context, inc *incident.Incident, gate, what 
 	return r.Refuse(ctx, inc.ID, incident.Refused{Gate: gate, Action: what, Reason: reason}, hint)
 }
 
+// Lacks says why who acts has none of the roles in an incident, and what to do
+// about it, or "". It puts nothing on record.
+func (r *Responder) Lacks(inc *incident.Incident, roles ...approval.Role) (reason, hint string) {
+	return r.lacks(r.rosterOf(inc), roles...)
+}
+
+// Person returns who acts, by name, where people take part in the incident.
+func (r *Responder) Person(inc *incident.Incident) string {
+	roster := r.rosterOf(inc)
+	if roster.Empty() {
+		return ""
+	}
+	return r.name(roster)
+}
+
 // PutPeople puts the configured people on record where nobody is yet.
 func (r *Responder) PutPeople(ctx context.Context, inc *incident.Incident) error {
 	if inc.People != nil || r.Roster.Empty() {

@@ -223,11 +223,24 @@ func (s *State) Denied(subject Subject, value string) (At[Denial], bool) {
 	return d, ok
 }
 
+// DeniesFiles reports whether any file is denied by its digest.
+func (s *State) DeniesFiles() bool {
+	for key := range s.denied {
+		if key.subject == File {
+			return true
+		}
+	}
+	return false
+}
+
 // DeniedAmong returns the denial of the root digest or of any file, if there
 // is one.
 func (s *State) DeniedAmong(root artifact.Digest, files []artifact.File) (At[Denial], bool) {
 	if d, ok := s.Denied(Root, root.String()); ok && !root.IsZero() {
 		return d, true
+	}
+	if !s.DeniesFiles() {
+		return At[Denial]{}, false
 	}
 	for _, f := range files {
 		if d, ok := s.Denied(File, f.Digest.String()); ok && !f.Digest.IsZero() {

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/evidence"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/fsop"
 )
@@ -31,14 +32,15 @@ var (
 // Vault is a directory of evidence files. Any number of processes may use one
 // at the same time.
 type Vault struct {
-	dir string
+	dir  string
+	free func(path string) (int64, error)
 }
 
 // Open returns the vault in dir, which is made with mode 0700 when missing,
 // its parents excluded. Files that a killed process left half-written are
 // removed.
 func Open(dir string) (*Vault, error) {
-	v := &Vault{dir: filepath.Clean(dir)}
+	v := &Vault{dir: filepath.Clean(dir), free: fsop.FreeSpace}
 	for _, d := range []string{v.dir, v.temp(), filepath.Join(v.dir, "sha256")} {
 		if err := fsop.PrivateDir(d); err != nil {
 			return nil, fmt.Errorf("open vault: %w", err)
@@ -64,56 +66,25 @@ func name(d artifact.Digest) (string, error) {
 	return "sha256/" + hex[:2] + "/" + hex, nil
 }
 
-// PutFile takes the regular file path of a model tree into the vault, sharing
-// its blocks where the file system can and copying it otherwise, and returns
-// the digest and the size of what is in the vault now. A file that changes
-// while it is copied, or that is not a regular file, is a [fault.Incomplete],
-// and so is a full disk; what has no room there is not begun.
+// PutFile is [Vault.Capture] without anything past the page cache. It returns
+// the digest and the size of what is in the vault now.
 func (v *Vault) PutFile(ctx context.Context, root *os.Root, path string) (artifact.Digest, int64, error) {
-	src, before, err := fsop.OpenRegular(root, path)
-	if err != nil {
-		return artifact.Digest{}, 0, fmt.Errorf("capture %s: %w", artifact.Quote(path), err)
-	}
-	defer src.Close()
-	d, size, err := v.put(ctx, func(dst *os.File) error {
-		if fsop.Clone(dst, src) != nil { // whatever the reason: copying says what is wrong
-			// What does not fit is not begun: a disk that is full to the last
-			// byte has no room for the record of what is missing.
-			if err := v.Preflight(before.Size()); err != nil {
-				return err
-			}
-			if _, err := fsop.Copy(ctx, dst, src); err != nil {
-				return err
-			}
-		}
-		after, err := src.Stat()
-		if err == nil && !fsop.Unchanged(before, after) {
-			err = fault.New(fault.Incomplete, "the file changed while it was copied").
-				WithHint("stop whatever writes it, or copy it by hand and add the copy")
-		}
-		return err
-	})
-	if err != nil {
-		return artifact.Digest{}, 0, fmt.Errorf("capture %s: %w", artifact.Quote(path), err)
-	}
-	return d, size, nil
+	got, err := v.Capture(ctx, root, path, evidence.CaptureOptions{})
+	return got.SHA256, got.Size, err
 }
 
 // Put takes everything that r gives into the vault and returns its digest and
 // size. A full disk is a [fault.Incomplete].
 func (v *Vault) Put(ctx context.Context, r io.Reader) (artifact.Digest, int64, error) {
-	d, size, err := v.put(ctx, func(dst *os.File) error {
-		_, err := fsop.Copy(ctx, dst, r)
-		return err
-	})
+	d, size, err := v.put(ctx, r)
 	if err != nil {
 		return artifact.Digest{}, 0, fmt.Errorf("keep evidence: %w", err)
 	}
 	return d, size, nil
 }
 
-// put lets fill write a file, then names it by what is really in it.
-func (v *Vault) put(ctx context.Context, fill func(*os.File) error) (d artifact.Digest, size int64, err error) {
+// put writes a file, then names it by what is really in it.
+func (v *Vault) put(ctx context.Context, r io.Reader) (d artifact.Digest, size int64, err error) {
 	f, err := v.create()
 	if err != nil {
 		return d, 0, v.explain(err)
@@ -122,7 +93,7 @@ func (v *Vault) put(ctx context.Context, fill func(*os.File) error) (d artifact.
 		err = v.explain(err)
 		err = errors.Join(err, ignoreMissing(os.Remove(f.Name())), f.Close())
 	}()
-	if err := fill(f); err != nil {
+	if _, err := fsop.Copy(ctx, f, r); err != nil {
 		return d, 0, err
 	}
 	if err := errors.Join(f.Chmod(0o400), f.Sync()); err != nil {
@@ -258,7 +229,7 @@ func (v *Vault) Damaged(d artifact.Digest) ([]string, error) {
 // Preflight fails with a [fault.Incomplete] when size more bytes would not
 // fit. Where free space cannot be asked for it says nothing.
 func (v *Vault) Preflight(size int64) error {
-	free, err := fsop.FreeSpace(v.dir)
+	free, err := v.free(v.dir)
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return nil
