@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,9 +47,7 @@ func Render(dir, namespace string, set map[string]any) ([]byte, error) {
 	if err := yaml.Load(text, &values); err != nil {
 		return nil, err
 	}
-	for key, value := range set {
-		values[key] = value
-	}
+	maps.Copy(values, set)
 	text, err = os.ReadFile(filepath.Join(dir, "templates", "weightwarden.yaml"))
 	if err != nil {
 		return nil, err
