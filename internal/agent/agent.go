@@ -58,6 +58,8 @@ type Agent struct {
 	Record *Record
 	// Pulse, where set, is the sign of life.
 	Pulse *Pulse
+	// Broadcast, where set, tells others what is seen.
+	Broadcast *Broadcast
 	// Declare, where set, is told of indicators that no incident knows of.
 	Declare Declarer
 
@@ -92,6 +94,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	if a.Pulse != nil {
 		parts.Go(func() { a.beat(ctx) })
+	}
+	if a.Broadcast != nil {
+		parts.Go(func() { a.Broadcast.run(ctx) })
+		parts.Go(func() { a.renew(ctx) })
 	}
 	tick := time.NewTicker(a.Interval)
 	defer tick.Stop()

@@ -35,6 +35,9 @@ func (a *Agent) cycle(ctx context.Context) {
 	a.state.lastCycle, a.state.took = time.Now(), time.Since(began)
 	a.mu.Unlock()
 	a.Pulse.kick()
+	if a.Broadcast != nil {
+		kick(a.Broadcast.cycled)
+	}
 }
 
 // failed is the report of a look that could not take place.
@@ -84,6 +87,9 @@ func (a *Agent) take(ctx context.Context, report *check.Report, whole bool) {
 	a.unsynced = a.unsynced || written
 	if err := a.alert(ctx, report, l); err != nil && ctx.Err() == nil {
 		a.Log.Error("alert not kept", "error", err)
+	}
+	if a.Broadcast != nil {
+		a.Broadcast.see(report, l, a.active())
 	}
 	if err := a.declare(ctx, report); err != nil && ctx.Err() == nil {
 		a.Log.Error("incident not declared", "error", err)
@@ -227,4 +233,12 @@ func (a *Agent) sync(ctx context.Context) error {
 	err := a.Sync(ctx)
 	a.unsynced = err != nil
 	return err
+}
+
+// active are the signs that are known to be there.
+func (a *Agent) active() map[string]sign {
+	if a.memory == nil {
+		return nil
+	}
+	return a.memory.Active
 }

@@ -33,7 +33,8 @@ var rows = []row{
 	{"internal/evidence", "internal/artifact internal/fault", ""},
 	{"internal/trust", "internal/artifact internal/evidence internal/fault", ""},
 	{"internal/action", "internal/artifact internal/fault internal/finding", ""},
-	{"internal/cluster", "internal/action internal/artifact internal/fault", ""},
+	{"internal/verdict", "internal/artifact internal/evidence internal/finding", ""},
+	{"internal/cluster", "internal/action internal/artifact internal/fault internal/verdict", ""},
 	{"internal/approval", "internal/artifact", ""},
 	{"internal/lease", "internal/evidence", ""},
 	{"internal/incident", "internal/action internal/approval internal/artifact internal/evidence internal/fault internal/finding internal/indicator", ""},
@@ -77,6 +78,8 @@ var rows = []row{
 	{"internal/playbook", "internal/action internal/artifact internal/atlas internal/fault internal/incident internal/stableid", "go.yaml.in/yaml/v4"},
 	{"internal/report", "internal/action internal/artifact internal/atlas internal/clock internal/evidence internal/finding internal/incident internal/indicator internal/playbook internal/stableid internal/timeline", ""},
 
+	{"internal/census", "internal/artifact internal/cluster internal/evidence internal/fault internal/verdict", ""},
+
 	// adapters: one technology each, never import each other
 	{"internal/store", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox", "modernc.org/sqlite"},
 	{"internal/store/storetest", "internal/artifact internal/evidence internal/fault internal/lease internal/outbox internal/store", "github.com/google/go-cmp"},
@@ -85,15 +88,18 @@ var rows = []row{
 	{"internal/stamp", "internal/artifact internal/fault", "github.com/digitorus/timestamp github.com/sigstore/timestamp-authority/v2"},
 	{"internal/vault", "internal/artifact internal/evidence internal/fault internal/fsop", ""},
 	{"internal/collect", "internal/artifact internal/fault", ""},
+	// says in a cluster what the agent sees
+	{"internal/announce", "internal/artifact internal/cluster internal/evidence internal/fault internal/verdict", ""},
 	{"internal/contain/catalog", "internal/action internal/artifact internal/cluster internal/fault internal/contain/...", ""},
-	{"internal/contain/...", "internal/action internal/artifact internal/cluster internal/fault internal/finding internal/fsop", ""},
+	{"internal/contain/...", "internal/action internal/artifact internal/census internal/cluster internal/fault internal/finding internal/fsop internal/verdict", ""},
 
 	// the only importer of Kubernetes code
 	{"internal/kube", "internal/action internal/cluster internal/fault", "k8s.io/apimachinery k8s.io/client-go"},
 	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
-	{"internal/deploy", "internal/artifact internal/fault", ""},
+	{"internal/deploy", "internal/artifact internal/cluster internal/fault", "go.yaml.in/yaml/v4"},
+	{"internal/rollout", "internal/artifact internal/cluster internal/fault", ""},
 	{"internal/metrics", "", ""},
-	{"internal/systemd", "", "golang.org/x/sys/unix"},
+	{"internal/systemd", "internal/artifact internal/fault internal/fsop", "github.com/godbus/dbus/v5 golang.org/x/sys/unix"},
 
 	// connections to somebody else, under a policy
 	{"internal/egress", "internal/artifact", ""},
@@ -102,10 +108,10 @@ var rows = []row{
 	{"internal/notify/...", "internal/artifact internal/egress internal/finding internal/indicator internal/notify", ""},
 
 	// processes
-	{"internal/agent", "internal/artifact internal/check internal/clock internal/evidence internal/fault internal/finding internal/indicator internal/notify internal/outbox internal/trust internal/watch", ""},
+	{"internal/agent", "internal/artifact internal/check internal/clock internal/evidence internal/fault internal/finding internal/indicator internal/notify internal/outbox internal/trust internal/verdict internal/watch", ""},
 
 	// surface: the command line sees everything; nothing sees it but main
-	{"internal/config", "internal/approval internal/artifact internal/drift internal/egress internal/fault internal/finding internal/notify internal/notify/catalog internal/pyenv", "go.yaml.in/yaml/v4"},
+	{"internal/config", "internal/approval internal/artifact internal/drift internal/egress internal/evidence internal/fault internal/finding internal/notify internal/notify/catalog internal/pyenv internal/verdict", "go.yaml.in/yaml/v4"},
 	{"internal/cli", "internal/...", "github.com/spf13"},
 	{"cmd/weightwarden", "internal/cli", "golang.org/x/term"},
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -32,17 +33,30 @@ func (c *clusterFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&c.options.As, "as", "", "`user` to act as in the cluster")
 }
 
+// asked are the flags with what the environment says where they say nothing.
+func (c clusterFlags) asked(env Env) (kube.Options, error) {
+	o := c.options
+	o.Version = env.Version
+	if o.Kubeconfig == "" && strings.Contains(env.Getenv("KUBECONFIG"), string(os.PathListSeparator)) {
+		return o, usage("KUBECONFIG names several files").WithHint("name one with --kubeconfig")
+	}
+	o.Kubeconfig = cmp.Or(o.Kubeconfig, env.Getenv("KUBECONFIG"))
+	return o, nil
+}
+
+// client prepares to talk to the cluster that the flags name.
+func (c clusterFlags) client(env Env) (*kube.Client, error) {
+	o, err := c.asked(env)
+	if err != nil {
+		return nil, err
+	}
+	return kube.Connect(o)
+}
+
 // connect opens the way to the cluster and makes the drivers of its workloads
 // part of the session.
 func (s *session) connect(f clusterFlags) error {
-	f.options.Version = s.Version
-	if f.options.Kubeconfig == "" && strings.Contains(s.Getenv("KUBECONFIG"), string(os.PathListSeparator)) {
-		return usage("KUBECONFIG names several files").WithHint("name one with --kubeconfig")
-	}
-	if f.options.Kubeconfig == "" {
-		f.options.Kubeconfig = s.Getenv("KUBECONFIG")
-	}
-	client, err := kube.Connect(f.options)
+	client, err := f.client(s.Env)
 	if err != nil {
 		return err
 	}
@@ -78,7 +92,9 @@ func (s *session) look(ctx context.Context, w config.Workload) (*cluster.Scene, 
 func (s *session) served(model, version string) (stop.Version, bool) {
 	w, _ := s.conf.Served(model)
 	v, ok := w.Versions[version]
-	return stop.Version{Images: v.Images, Volume: v.Volume, URI: v.URI}, ok
+	return stop.Version{
+		Images: v.Images, Volume: v.Volume, URI: v.URI, Claim: v.Claim, InPlace: v.InPlace, Mounted: w.Mounted, Agents: pinned(w),
+	}, ok
 }
 
 // workloads connects to the cluster when the configuration says that the model

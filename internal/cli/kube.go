@@ -18,13 +18,16 @@ func newKube(g *globals) *cobra.Command {
 configuration; incident assess, isolate, rollback, undo and resume then act in
 the cluster that --kubeconfig and --context name. See docs/kubernetes.md.`,
 	}
-	cmd.AddCommand(newKubeRBAC(g))
+	cmd.AddCommand(newKubeRBAC(g), newKubeCensus(g), newKubeCRDs(g))
 	return cmd
 }
 
 type rbacOptions struct {
 	namespaces           []string
 	user, group, account string
+	// agent prints the roles of the watchers, whose lease is in a namespace.
+	agent bool
+	lease string
 }
 
 func newKubeRBAC(g *globals) *cobra.Command {
@@ -38,9 +41,14 @@ what serves models, in the namespaces that are named) and weightwarden-platform
 bound to one user, group or service account. None can delete pods, read secrets
 or run commands in containers. An admission policy narrows what roles cannot:
 the responder may create pods only as a dry run, and change only their labels
-and annotations.`,
+and annotations.
+
+With --agent it prints instead what "watch" needs to tell what it sees (cluster:
+in the configuration): to write its lease in --lease-namespace, and reports and
+the status of models in the namespaces that are named. It deletes nothing.`,
 		Example: "  weightwarden kube rbac --user responder --namespace serving | kubectl apply -f -\n" +
-			"  weightwarden kube rbac --service-account security/weightwarden --namespace serving --namespace batch",
+			"  weightwarden kube rbac --service-account security/weightwarden --namespace serving --namespace batch\n" +
+			"  weightwarden kube rbac --agent --service-account weightwarden/weightwarden --namespace serving",
 		RunE: func(*cobra.Command, []string) error { return runKubeRBAC(g, o) },
 	}
 	f := cmd.Flags()
@@ -48,6 +56,8 @@ and annotations.`,
 	f.StringVar(&o.user, "user", "", "`name` of the user to bind the roles to")
 	f.StringVar(&o.group, "group", "", "`name` of the group to bind them to")
 	f.StringVar(&o.account, "service-account", "", "`namespace/name` of the service account to bind them to")
+	f.BoolVar(&o.agent, "agent", false, "print the roles of the watchers and not those of a responder")
+	f.StringVar(&o.lease, "lease-namespace", "weightwarden", "`namespace` of the watchers' leases, with --agent")
 	return cmd
 }
 
@@ -59,14 +69,23 @@ func runKubeRBAC(g *globals, o rbacOptions) error {
 	if len(o.namespaces) == 0 {
 		return usage("--namespace is missing: in which namespaces may models be contained?")
 	}
+	places := slices.Compact(slices.Sorted(slices.Values(o.namespaces)))
+	if o.agent {
+		return g.manifests(cluster.PublishRoles(o.lease, places, subject))
+	}
 	needs := cluster.Looking()
 	for _, d := range catalog.Cluster(nil, nil, nil) {
 		for _, list := range d.Needs() {
 			needs = append(needs, list...)
 		}
 	}
+	return g.manifests(cluster.Roles(needs, places, subject))
+}
+
+// manifests prints objects as one list that kubectl applies.
+func (g *globals) manifests(list []cluster.Object) error {
 	items := []any{}
-	for _, o := range cluster.Roles(needs, slices.Compact(slices.Sorted(slices.Values(o.namespaces))), subject) {
+	for _, o := range list {
 		items = append(items, map[string]any(o))
 	}
 	data, err := json.MarshalIndent(map[string]any{"apiVersion": "v1", "kind": "List", "items": items}, "", "  ")

@@ -44,6 +44,8 @@ type session struct {
 	// declaring is held while an incident is declared without a person: what is
 	// watched and what is contained may both find that there is none yet.
 	declaring *sync.Mutex
+	// presence is where in a cluster a watcher is.
+	presence presence
 	// The way to a cluster, where there is one: see connect.
 	cluster   *kube.Client
 	scenes    cluster.Scenes

@@ -43,6 +43,12 @@ of their time: what came due while nobody watched is sent late and says so.
 Models are isolated without a person only where a policy under auto_contain: in
 the configuration says so; see docs/people.md.
 
+With models under cluster: in the configuration it tells in the Kubernetes
+cluster that --kubeconfig and --context name, or that its pod is in, what it sees
+of them: a signed verdict in a report, the status of a ProtectedModel, and a
+lease that says which verdicts still stand. What fails there is tried again and
+counted in the metrics, and holds up nothing; see docs/kubernetes.md.
+
 SIGHUP reads the configuration again; a bad one is refused with an error in the
 log, and the one before still holds. Under operations: it serves /metrics,
 /healthz and /readyz. Started by systemd it says when it is ready, reloading
@@ -52,18 +58,20 @@ With -o json the outcome of every cycle, and of every look in between that found
 something, is one line on standard output.`
 
 func newWatch(g *globals) *cobra.Command {
+	var p presence
 	cmd := &cobra.Command{
 		Use: "watch", Short: "Watch the models and alert about what is new",
 		Long: watchLong, Args: cobra.NoArgs,
-		Example: "  weightwarden --config config.yaml --log-level info watch\n  weightwarden watch status",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runWatch(cmd.Context(), g) },
+		Example: "  weightwarden --config config.yaml --log-level info watch\n  weightwarden watch status\n  weightwarden --config config.yaml watch --node node-1",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runWatch(cmd.Context(), g, p) },
 	}
+	p.add(cmd.Flags())
 	cmd.AddCommand(newWatchStatus(g))
 	return cmd
 }
 
-func runWatch(ctx context.Context, g *globals) error {
-	return g.with(ctx, func(s *session) error {
+func runWatch(ctx context.Context, g *globals, p presence) error {
+	return g.withPresence(ctx, p, func(s *session) error {
 		if err := s.mustConfig(); err != nil {
 			return err
 		}
@@ -107,6 +115,7 @@ func (s *session) watch(ctx context.Context, plan watchPlan, o *operator) error 
 	if least := s.conf.Watch.Declare; least > 0 {
 		a.Declare = &declarer{session: s, least: least, method: "weightwarden watch"}
 	}
+	a.Broadcast = s.broadcast(plan.voice, o)
 	if s.json() {
 		a.Report = func(r *check.Report) { _ = s.printLine(r) }
 	}

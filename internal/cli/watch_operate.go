@@ -36,6 +36,8 @@ type operator struct {
 	alerts  map[[2]string]int // by outcome and receiver
 	reloads map[string]int    // by result
 	lastOK  bool              // of the last reload
+
+	told told // in the cluster
 }
 
 func newOperator(s *session) *operator {
@@ -170,6 +172,7 @@ func (o *operator) page(ctx context.Context) *metrics.Page {
 	}
 	p.Gauge("weightwarden_indicators", "Indicators that are there now.", active)
 	o.pageAlerts(p, stats, err)
+	o.told.page(p)
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	p.Gauge("weightwarden_memory_bytes", "Memory obtained from the system by the program's runtime.", metrics.One(float64(memory.Sys)))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/agent"
+	"github.com/weightwarden/weightwarden/internal/announce"
 	"github.com/weightwarden/weightwarden/internal/baseline"
 	"github.com/weightwarden/weightwarden/internal/check"
 	"github.com/weightwarden/weightwarden/internal/clock"
@@ -23,6 +24,7 @@ type watchPlan struct {
 	live   *check.Live
 	to     agent.Receivers
 	clocks clock.Set
+	voice  *announce.Announcer
 }
 
 // plan makes a watcher of the configuration, or says why it cannot.
@@ -32,6 +34,10 @@ func (s *session) plan(ctx context.Context) (watchPlan, error) {
 		return watchPlan{}, err
 	}
 	clocks, err := clockSet(s.conf)
+	if err != nil {
+		return watchPlan{}, err
+	}
+	voice, err := s.announcer()
 	if err != nil {
 		return watchPlan{}, err
 	}
@@ -48,7 +54,7 @@ func (s *session) plan(ctx context.Context) (watchPlan, error) {
 		return watchPlan{}, err
 	}
 	err = check.Feasible(volume, s.conf.Hashing.Rate, s.conf.CheckInterval, s.conf.Watch.FullPassAge)
-	return watchPlan{live, to, clocks}, err
+	return watchPlan{live, to, clocks, voice}, err
 }
 
 // watchOn watches by one configuration after the other until ctx ends.

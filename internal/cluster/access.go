@@ -23,6 +23,8 @@ const (
 	// Platform changes what is of the whole cluster or of other teams:
 	// admission policies, GitOps.
 	Platform Role = "platform"
+	// Publish makes known what an agent sees. It is no role of a responder.
+	Publish Role = "publish"
 )
 
 // Need is what somebody has to be allowed to do.
@@ -48,13 +50,26 @@ func Looking() []Need {
 	}
 	for _, k := range []Kind{
 		Pods, Services, Events, Deployments, ReplicaSets, StatefulSets, DaemonSets, EndpointSlices, NetworkPolicies,
-		Autoscalers, ScaledObjects, Rollouts, InferenceServices,
+		Autoscalers, ScaledObjects, Rollouts, InferenceServices, Reports, Leases,
 	} {
 		needs = append(needs, Need{Assess, k, "", []string{"get", "list"}})
 	}
 	return append(needs,
 		Need{Assess, Deployments, "scale", []string{"get"}}, Need{Assess, StatefulSets, "scale", []string{"get"}},
 		Need{Assess, ReplicaSets, "scale", []string{"get"}}, Need{Assess, Rollouts, "scale", []string{"get"}})
+}
+
+// Publishing is what an agent needs to make known what it sees, and nothing
+// else: in the namespaces of the models, but for the lease, which is in its
+// own, and the namespace that stands for the cluster.
+func Publishing() []Need {
+	return []Need{
+		{Publish, Namespaces, "", []string{"get"}},
+		{Publish, Leases, "", []string{"get", "create", "patch"}},
+		{Publish, Reports, "", []string{"get", "create", "patch"}},
+		{Publish, ProtectedModels, "", []string{"get", "create"}},
+		{Publish, ProtectedModels, "status", []string{"get", "patch"}},
+	}
 }
 
 // question is one thing that somebody may have to be allowed to do.

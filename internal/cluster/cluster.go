@@ -40,6 +40,9 @@ var (
 	InferenceServices  = Kind{"serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService"}
 	AdmissionPolicies  = Kind{"admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy"}
 	AdmissionBindings  = Kind{"admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"}
+	Leases             = Kind{"coordination.k8s.io", "v1", "leases", "Lease"}
+	Reports            = Kind{"openreports.io", "v1alpha1", "reports", "Report"}
+	ProtectedModels    = Kind{"weightwarden.dev", "v1alpha1", "protectedmodels", "ProtectedModel"}
 	SelfAccessReviews  = Kind{"authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview"}
 	clusterScopedKinds = map[Kind]bool{Namespaces: true, AdmissionPolicies: true, AdmissionBindings: true, SelfAccessReviews: true}
 )

@@ -78,6 +78,8 @@ type Config struct {
 	// Workloads say what of a Kubernetes cluster serves the models
 	// (workloads).
 	Workloads []Workload
+	// Cluster says what the agent tells in a cluster (cluster).
+	Cluster Cluster
 }
 
 // Operations says where the agent can be asked how it is.
@@ -104,6 +106,11 @@ type Workload struct {
 	// Versions say how versions are served, by their names in the archive
 	// (versions).
 	Versions map[string]Served
+	// Mounted is the path at which its containers have the model, or ""
+	// (mounted).
+	Mounted string
+	// Agents are the keys of the agents whose verdicts count (agents).
+	Agents []Agent
 }
 
 // Served says by what a version is served.
@@ -114,6 +121,11 @@ type Served struct {
 	Volume string
 	// URI is where an inference service or a container fetches it (uri).
 	URI string
+	// Claim is the claim that it is in (claim); InPlace says that it is put
+	// where the one before it was (in_place). Which content is there only the
+	// agents can tell.
+	Claim   string
+	InPlace bool
 }
 
 // Clocks says which deadlines apply and how they are counted.

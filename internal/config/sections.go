@@ -18,7 +18,7 @@ const maxInterval = 30 * 24 * time.Hour
 // file reads the whole of a configuration into c.
 func (r *reader) file(n *yaml.Node, c *Config) {
 	var modelLines []int // of every model that was read
-	var workloads *yaml.Node
+	var workloads, cluster *yaml.Node
 	models := func(n *yaml.Node, at string) {
 		if modelLines != nil {
 			r.wrong(n.Line, at, "models and monitored_models are the same: give one of them")
@@ -52,9 +52,11 @@ func (r *reader) file(n *yaml.Node, c *Config) {
 		"auto_contain":             func(n *yaml.Node, at string) { c.AutoContain = r.autoContain(n, at) },
 		"operations":               func(n *yaml.Node, at string) { c.Operations = r.operations(n, at) },
 		"workloads":                func(n *yaml.Node, at string) { workloads = n; c.Workloads = r.workloads(n, at) },
+		"cluster":                  func(n *yaml.Node, at string) { cluster = n; c.Cluster = r.cluster(n, at) },
 	})
 	r.together(c, modelLines)
 	r.workloadModels(c, workloads)
+	r.clusterModels(c, cluster)
 }
 
 func (r *reader) model(n *yaml.Node, at string) Model {

@@ -25,7 +25,12 @@ func (r *reader) workload(n *yaml.Node, at string) (w Workload) {
 		"labels":     func(n *yaml.Node, at string) { w.Labels = r.labels(n, at) },
 		"sources":    func(n *yaml.Node, at string) { w.Sources = r.texts(n, at) },
 		"versions":   func(n *yaml.Node, at string) { w.Versions = r.versions(n, at) },
+		"mounted":    func(n *yaml.Node, at string) { w.Mounted = r.inPod(n, at) },
+		"agents":     func(n *yaml.Node, at string) { w.Agents = r.agents(n, at) },
 	})
+	if len(r.mistakes) == before && w.byVerdicts() && (w.Mounted == "" || len(w.Agents) == 0) {
+		r.wrong(n.Line, at, "a version with claim or in_place needs mounted and agents: nobody else can tell which content is there")
+	}
 	if !given && len(r.mistakes) == before {
 		r.wrong(n.Line, at, "model is missing")
 	}
@@ -116,12 +121,18 @@ func (r *reader) versions(n *yaml.Node, at string) map[string]Served {
 		var s Served
 		before := len(r.mistakes)
 		r.mapping(value, at, map[string]field{
-			"images": func(n *yaml.Node, at string) { s.Images = r.images(n, at) },
-			"volume": func(n *yaml.Node, at string) { s.Volume = r.pinned(n, at) },
-			"uri":    func(n *yaml.Node, at string) { s.URI = r.text(n, at) },
+			"images":   func(n *yaml.Node, at string) { s.Images = r.images(n, at) },
+			"volume":   func(n *yaml.Node, at string) { s.Volume = r.pinned(n, at) },
+			"uri":      func(n *yaml.Node, at string) { s.URI = r.text(n, at) },
+			"claim":    func(n *yaml.Node, at string) { s.Claim = r.objectName(n, at) },
+			"in_place": func(n *yaml.Node, at string) { s.InPlace = r.boolean(n, at) },
 		})
-		if len(r.mistakes) == before && len(s.Images) == 0 && s.Volume == "" && s.URI == "" {
-			r.wrong(value.Line, at, "needs images, volume or uri")
+		switch {
+		case len(r.mistakes) > before:
+		case len(s.Images) == 0 && s.Volume == "" && s.URI == "" && s.Claim == "" && !s.InPlace:
+			r.wrong(value.Line, at, "needs images, volume, uri, claim or in_place")
+		case s.Claim != "" && s.InPlace:
+			r.wrong(value.Line, at, "claim says where it is, and in_place that it is where the one before was: give one")
 		}
 		out[key.Value] = s
 	})

@@ -1,5 +1,5 @@
 // Package deploy writes what runs the watcher on a host or in a cluster: a
-// systemd unit, Kubernetes manifests. It applies nothing.
+// systemd unit, Kubernetes manifests, also as objects. It applies nothing.
 package deploy
 
 import (
@@ -57,6 +57,52 @@ type Workload struct {
 	Claim string
 	// Volume is the pod's volume that holds the models, for sidecar and init.
 	Volume string
+	// Target is the workload that a sidecar or init container is put into.
+	// Without one only the patch of some workload is written.
+	Target Target
+}
+
+// Target is a workload of the namespace.
+type Target struct{ Kind, Name string }
+
+// targets are the kinds of workloads, by the names that people use.
+var targets = map[string]string{
+	"deployment": "Deployment", "deploy": "Deployment", "statefulset": "StatefulSet", "sts": "StatefulSet", "daemonset": "DaemonSet", "ds": "DaemonSet",
+}
+
+// ParseTarget reads KIND/NAME; nothing is no target.
+func ParseTarget(text string) (Target, error) {
+	if text == "" {
+		return Target{}, nil
+	}
+	kind, name, _ := strings.Cut(text, "/")
+	t := Target{Kind: targets[strings.ToLower(kind)], Name: name}
+	if t.Kind == "" || !objectName(name) {
+		return Target{}, fault.New(fault.Invalid, "%s is no workload", artifact.Quote(text)).
+			WithHint("write deployment/NAME, statefulset/NAME or daemonset/NAME")
+	}
+	return t, nil
+}
+
+// maxName leaves room before the name of a workload for what is made from it.
+const maxName = 253 - len(configName) - 1
+
+// objectName reports whether Kubernetes takes the name for an object.
+func objectName(s string) bool {
+	return s != "" && len(s) <= maxName && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
+	})
+}
+
+const configName = "weightwarden"
+
+// ConfigMap is the name of the one that holds the configuration: one for the
+// whole namespace, or one for each workload that a container is put into.
+func (w Workload) ConfigMap() string {
+	if w.Target.Name == "" {
+		return configName
+	}
+	return configName + "-" + w.Target.Name
 }
 
 //go:embed templates/*
@@ -70,7 +116,25 @@ func Systemd(u Unit) ([]byte, error) {
 				WithHint("use an absolute path without spaces, quotes and dollar signs")
 		}
 	}
-	return render("weightwarden.service", u)
+	text, err := render("weightwarden.service", u)
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte(unitMark+sumOf(text)+"\n"), text...), nil
+}
+
+// unitMark begins a unit of ours; the digest of all that follows stands after it.
+const unitMark = "# Written by weightwarden deploy systemd, sha256 of what follows: "
+
+// OwnUnit reports whether a unit was written by us and not edited since.
+func OwnUnit(text []byte) bool {
+	first, rest, _ := bytes.Cut(text, []byte("\n"))
+	return string(first) == unitMark+sumOf(rest)
+}
+
+func sumOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // Kubernetes writes manifests: for a DaemonSet all of it, for the other forms
@@ -81,8 +145,14 @@ func Kubernetes(w Workload) ([]byte, error) {
 	}
 	switch w.Form {
 	case DaemonSet:
+		if w.Target.Name != "" {
+			return nil, fault.New(fault.Invalid, "a DaemonSet of its own is not put into %s", w.Target.Name).WithHint("add --form sidecar or --form init, or leave --workload out")
+		}
 		return render("daemonset.yaml", w)
 	case Sidecar, Init:
+		if w.Target.Name != "" && !objectName(w.Namespace) {
+			return nil, fault.New(fault.Invalid, "the %s form needs the namespace of %s", w.Form, w.Target.Name).WithHint("add --namespace NAME")
+		}
 		if w.Volume == "" {
 			return nil, fault.New(fault.Invalid, "the %s form needs the pod's volume that holds the models", w.Form).WithHint("add --volume NAME")
 		}
@@ -94,10 +164,7 @@ func Kubernetes(w Workload) ([]byte, error) {
 
 // Checksum is over the configuration: a pod template that holds it is rolled
 // out again when the configuration changes.
-func (w Workload) Checksum() string {
-	sum := sha256.Sum256(w.Config)
-	return hex.EncodeToString(sum[:])
-}
+func (w Workload) Checksum() string { return sumOf(w.Config) }
 
 // Trees are the directories that have to be mounted: those of the models, and
 // none below another.

@@ -92,6 +92,12 @@ func TestForms(t *testing.T) {
 		"sidecar":        func(w *deploy.Workload) { w.Form, w.Volume = deploy.Sidecar, "models" },
 		"sidecar_claim":  func(w *deploy.Workload) { w.Form, w.Volume, w.Claim = deploy.Sidecar, "models", "state" },
 		"init":           func(w *deploy.Workload) { w.Form, w.Volume = deploy.Init, "models" },
+		"sidecar_into": func(w *deploy.Workload) {
+			w.Form, w.Volume, w.Target = deploy.Sidecar, "models", deploy.Target{Kind: "Deployment", Name: "fraud"}
+		},
+		"init_into": func(w *deploy.Workload) {
+			w.Form, w.Volume, w.Target = deploy.Init, "models", deploy.Target{Kind: "StatefulSet", Name: "fraud"}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := workload(change)
@@ -161,6 +167,9 @@ func TestUnit(t *testing.T) {
 			t.Fatal(err)
 		}
 		golden(t, name, text)
+		if !deploy.OwnUnit(text) || deploy.OwnUnit(append(text, "Nice=0\n"...)) || deploy.OwnUnit(text[1:]) || deploy.OwnUnit(nil) {
+			t.Errorf("%s: what we wrote is not told apart from what was edited", name)
+		}
 	}
 }
 
@@ -173,6 +182,17 @@ func TestRefusals(t *testing.T) {
 		"volume": func() ([]byte, error) {
 			return deploy.Kubernetes(workload(func(w *deploy.Workload) { w.Form = deploy.Init }))
 		},
+		"target_without_namespace": func() ([]byte, error) {
+			return deploy.Kubernetes(workload(func(w *deploy.Workload) {
+				w.Form, w.Volume, w.Namespace, w.Target = deploy.Init, "m", "", deploy.Target{Kind: "Deployment", Name: "x"}
+			}))
+		},
+		"daemonset_into_a_workload": func() ([]byte, error) {
+			return deploy.Kubernetes(workload(func(w *deploy.Workload) { w.Target = deploy.Target{Kind: "Deployment", Name: "x"} }))
+		},
+		"target_kind":    func() ([]byte, error) { _, err := deploy.ParseTarget("job/x"); return nil, err },
+		"target_alone":   func() ([]byte, error) { _, err := deploy.ParseTarget("fraud"); return nil, err },
+		"target_hostile": func() ([]byte, error) { _, err := deploy.ParseTarget("deployment/x\nkind: Pod"); return nil, err },
 		"relative_path":  func() ([]byte, error) { return deploy.Systemd(deploy.Unit{Program: "weightwarden", Config: "/c"}) },
 		"line_in_a_path": func() ([]byte, error) { return deploy.Systemd(deploy.Unit{Program: "/w", Config: "/c\nUser=root"}) },
 		"specifier":      func() ([]byte, error) { return deploy.Systemd(deploy.Unit{Program: "/w", Config: "/c%h"}) },
@@ -180,5 +200,30 @@ func TestRefusals(t *testing.T) {
 		if text, err := try(); fault.KindOf(err) != fault.Invalid || text != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Objects are what a parser of YAML makes of the manifests, with whole numbers.
+func TestObjects(t *testing.T) {
+	w := workload(func(w *deploy.Workload) {
+		w.Form, w.Volume, w.Target = deploy.Sidecar, "models", deploy.Target{Kind: "Deployment", Name: "fraud"}
+	})
+	text, err := deploy.Kubernetes(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := deploy.Objects(text)
+	if err != nil || len(objects) != 2 {
+		t.Fatalf("%d objects, %v", len(objects), err)
+	}
+	if o := objects[0]; o.ObjectName() != "weightwarden-fraud" || o.Namespace() != "ww" || o.Texts("/data")["config.yaml"] != strings.ReplaceAll(conf, "\r", "") {
+		t.Errorf("the ConfigMap is %v", o)
+	}
+	port, _ := objects[1].At("/spec/template/spec/containers/0/ports/0/containerPort")
+	if port != int64(9464) {
+		t.Errorf("port %T %v", port, port)
+	}
+	if _, err := deploy.Objects([]byte("a: [")); err == nil {
+		t.Error("what is no YAML is read")
 	}
 }

@@ -112,6 +112,22 @@ func (c *Client) Patch(ctx context.Context, ref cluster.Ref, ops []cluster.Op, d
 	return o, about(err, "change "+ref.String())
 }
 
+// Apply makes or changes an object by server-side apply: its fields become
+// ours, and those that were ours and are not in it go. Fields that somebody
+// else owns with another value are a Conflict that names them; they are never
+// taken by force. With dry it goes as far as admission and is not kept.
+func (c *Client) Apply(ctx context.Context, kind cluster.Kind, o cluster.Object, dry bool) (applied cluster.Object, err error) {
+	err = c.again(ctx, func() error {
+		u, err := c.at(kind, o.Namespace()).Apply(ctx, o.ObjectName(), &unstructured.Unstructured{Object: o},
+			metav1.ApplyOptions{FieldManager: Manager, DryRun: dryRun(dry)})
+		if err == nil {
+			applied = typed(u.Object, kind)
+		}
+		return owned(err)
+	})
+	return applied, about(err, "apply "+kind.In(o.Namespace(), o.ObjectName()).String())
+}
+
 // Delete removes the object with that UID, and nothing of the same name.
 func (c *Client) Delete(ctx context.Context, ref cluster.Ref, uid string) error {
 	known := types.UID(uid)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -70,6 +71,24 @@ func TestAnswersBecomeFaults(t *testing.T) {
 				t.Errorf("kind %v: %v", fault.KindOf(err), err)
 			}
 		})
+	}
+}
+
+// A field of somebody else is named with its owner, and nothing is forced.
+func TestApplyNamesOwners(t *testing.T) {
+	c := stub(t, func(w http.ResponseWriter, r *http.Request) {
+		if q := r.URL.Query(); r.Method != http.MethodPatch || r.Header.Get("Content-Type") != "application/apply-patch+yaml" ||
+			q.Get("fieldManager") != Manager || q.Get("force") == "true" || q.Get("dryRun") != "All" {
+			t.Errorf("%s %s %s", r.Method, r.URL, r.Header.Get("Content-Type"))
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusConflict)
+		_, _ = fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Conflict","code":409,"message":"Apply failed","details":{"causes":[`+
+			`{"reason":"FieldManagerConflict","message":"conflict with \"flux\" using v1","field":".spec.nodeName"}]}}`)
+	}, time.Millisecond)
+	_, err := c.Apply(t.Context(), cluster.Pods, cluster.Object{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "p", "namespace": "ml"}}, true)
+	if fault.KindOf(err) != fault.Conflict || fault.HintOf(err) == "" || !strings.Contains(err.Error(), `spec.nodeName: conflict with "flux"`) {
+		t.Errorf("%v (hint %q)", err, fault.HintOf(err))
 	}
 }
 

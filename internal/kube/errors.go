@@ -3,9 +3,11 @@ package kube
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/weightwarden/weightwarden/internal/action"
 	"github.com/weightwarden/weightwarden/internal/fault"
@@ -53,6 +55,34 @@ func answered(err error) error {
 type passing struct{ error }
 
 func (p passing) Unwrap() []error { return []error{p.error, action.ErrMayPass} }
+
+// maxOwned is how many fields of others an error names.
+const maxOwned = 10
+
+// owned makes a fault of the conflict that applying meets where fields have
+// other owners, and leaves other errors as they are.
+func owned(err error) error {
+	var fields []string
+	status := apierrors.APIStatus(nil)
+	if err == nil || !errors.As(err, &status) || status.Status().Details == nil {
+		return err
+	}
+	for _, cause := range status.Status().Details.Causes {
+		if cause.Type == metav1.CauseTypeFieldManagerConflict {
+			fields = append(fields, fmt.Sprintf("%.200s: %.200s", strings.TrimPrefix(cause.Field, "."), cause.Message))
+		}
+	}
+	if len(fields) == 0 {
+		return err
+	}
+	more := ""
+	if len(fields) > maxOwned {
+		more = fmt.Sprintf("; and %d more", len(fields)-maxOwned)
+		fields = fields[:maxOwned]
+	}
+	return fault.New(fault.Conflict, "others own fields that would change: %s%s", strings.Join(fields, "; "), more).
+		WithHint("change them where they are kept, or have their owner let go of them; nothing is taken by force")
+}
 
 // testFailed reports whether a patch was refused because the object was not
 // as its test operations said.

@@ -78,7 +78,7 @@ func bearing(selector cluster.Selector, w cluster.Workload) (out []cluster.Sourc
 	if carried := pick(func(s cluster.Source) bool { return s.Kind != cluster.SourceImage }); len(carried) > 0 {
 		return carried
 	}
-	if mounts(w.Spec()) {
+	if mounts(w.Spec()) || len(w.Control.Object.Items("/spec/volumeClaimTemplates")) > 0 {
 		return nil
 	}
 	return pick(func(s cluster.Source) bool { return strings.HasPrefix(s.Path, "/containers/") })

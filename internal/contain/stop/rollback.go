@@ -30,7 +30,7 @@ func (d *Driver) Rollback(ctx context.Context, r action.Request) (action.Draft, 
 		return action.Draft{}, err
 	}
 	var draft action.Draft
-	c := census{Site: cluster.Site{Cluster: scene.Cluster}, Version: r.Installed.String()}
+	c := count{Site: cluster.Site{Cluster: scene.Cluster}, Version: r.Installed.String(), Model: r.Model.ID, Agents: v.Agents}
 	for _, w := range scene.Workloads {
 		if w.Kind() == cluster.Pods.Name {
 			if formerly(w) {
@@ -51,6 +51,9 @@ func (d *Driver) Rollback(ctx context.Context, r action.Request) (action.Draft, 
 		if w.Root.Ref.Kind == cluster.InferenceServices {
 			draft.Remarks = append(draft.Remarks, fmt.Sprintf("the controller of %s lets requests through to each replica as soon as that is ready, before the census is complete; none can be of the denied version", w.Root.Ref))
 		}
+	}
+	if len(v.Agents) > 0 && v.Mounted != "" {
+		draft.Remarks = append(draft.Remarks, "which content the replicas have is told by the agents on their nodes; where one says nothing that counts, nobody is let through")
 	}
 	draft.Steps = append(draft.Steps, censusStep(c))
 	return draft, nil
@@ -101,7 +104,7 @@ func (d *Driver) release(site string, r action.Request, w cluster.Workload, v Ve
 	if err != nil {
 		return nil, expected{}, err
 	}
-	want := expected{Group: g, Images: images, Node: w.Kind() == cluster.DaemonSets.Name}
+	want := expected{Group: g, Images: images, Node: w.Kind() == cluster.DaemonSets.Name, Mounted: v.Mounted}
 	target := w.Control
 	switch {
 	case w.Root.Ref.Kind == cluster.InferenceServices:
@@ -157,6 +160,11 @@ func template(w cluster.Workload, v Version, root artifact.Digest) ([]cluster.Ch
 			fields = append(fields, cluster.Set(o, "/spec/template/spec"+s.Path, to))
 		}
 	}
+	moved, err := claimed(w, v, images)
+	if err != nil {
+		return nil, nil, err
+	}
+	fields = append(fields, moved...)
 	for _, container := range slices.Sorted(maps.Keys(v.Images)) {
 		if !known[container] {
 			return nil, nil, fault.New(fault.Invalid, "%s has no container %s, which the version gives an image", w.Control.Ref, artifact.Quote(container)).
@@ -164,6 +172,25 @@ func template(w cluster.Workload, v Version, root artifact.Digest) ([]cluster.Ch
 		}
 	}
 	return fields, images, nil
+}
+
+// claimed returns the change of a workload's template that gives its pods the
+// version's claim, and notes the claim that they must then have.
+func claimed(w cluster.Workload, v Version, images map[string]string) ([]cluster.Change, error) {
+	if v.Claim == "" {
+		return nil, nil
+	}
+	m, why := cluster.MountAt(w.Control.Ref.Namespace, w.Template(), v.Mounted)
+	if why == "" && m.Place.Claim == "" {
+		why = "what is there is no claim"
+	}
+	if why != "" {
+		return nil, fault.New(fault.Invalid, "%s cannot be given the claim %s at %s: %s", w.Control.Ref, artifact.Quote(v.Claim), artifact.Quote(v.Mounted), why).
+			WithHint("compare workloads: mounted with the workload's volumes; for a stateful set with claims of its own use in_place")
+	}
+	pointer := m.Volume + "/persistentVolumeClaim/claimName"
+	images[pointer] = v.Claim
+	return []cluster.Change{cluster.Set(w.Control.Object, "/spec/template/spec"+pointer, v.Claim)}, nil
 }
 
 // thaw is the change that lets a frozen daemon set make pods again.
@@ -184,123 +211,4 @@ func thaw(w cluster.Workload, incident string) []cluster.Change {
 func shift(w cluster.Workload, replicas int) cluster.Change {
 	start := w.Control.Object.Number("/spec/ordinals/start")
 	return cluster.Set(w.Control.Object, "/spec/ordinals/start", start+max(replicas, len(w.Detached)))
-}
-
-// census is what must be seen of every replica before anybody is let through.
-type census struct {
-	cluster.Site
-	Version  string     `json:"version"`
-	Replicas []expected `json:"replicas"`
-}
-
-type expected struct {
-	Group group `json:"group"`
-	// Images are the references that pods must have, by where they stand.
-	Images map[string]string `json:"images"`
-	// Node says that there is one on every node, however many those are.
-	Node bool `json:"one_per_node,omitempty"`
-}
-
-func censusStep(c census) action.Step {
-	n := 0
-	for _, e := range c.Replicas {
-		n += e.Group.Replicas
-	}
-	return action.Step{
-		ID: kindCensus, Driver: Name, Kind: kindCensus, Target: "every workload of the model",
-		Summary: fmt.Sprintf("look what each of %d replicas has", n), Timeout: 300, Replicas: n,
-		Post:   "every replica is ready and has the verified version, and none is missing",
-		Params: cluster.Encode(c),
-	}
-}
-
-// observeCensus looks at every replica. One of which it cannot be said what it
-// has counts as affected.
-func (d *Driver) observeCensus(ctx context.Context, s action.Step) (action.Observation, error) {
-	c, err := cluster.Decode[census](s)
-	if err != nil {
-		return action.Observation{}, err
-	}
-	good := 0
-	for _, e := range c.Replicas {
-		n, bad, err := d.count(ctx, e, c.Version)
-		switch {
-		case err != nil:
-			return action.Observation{}, err
-		case bad != "":
-			return cluster.Saw(action.NotDone, "%s: %s; nobody is let through", e.Group.Workload, bad), nil
-		}
-		good += n
-	}
-	return cluster.Saw(action.Done, "all %d replicas are ready and have the verified version", good), nil
-}
-
-// count returns how many replicas have the version, and what is wrong.
-func (d *Driver) count(ctx context.Context, e expected, version string) (good int, bad string, err error) {
-	want := e.Group.Replicas
-	control, err := d.api.Get(ctx, e.Group.Workload)
-	if fault.KindOf(err) == fault.NotFound {
-		return 0, "it is not there yet", nil
-	}
-	if err != nil {
-		return 0, "", err
-	}
-	if e.Node {
-		want = control.Number("/status/desiredNumberScheduled")
-		if control.Number("/status/observedGeneration") < control.Number("/metadata/generation") {
-			return 0, "its controller has not seen the change yet", nil
-		}
-	}
-	v, _ := control.At("/spec/selector") // a controller that was made anew may select otherwise
-	selector, _ := v.(map[string]any)
-	pods, err := group{Workload: e.Group.Workload, UID: control.UID(), Selector: selector}.pods(ctx, d.api)
-	if err != nil {
-		return 0, "", err
-	}
-	for _, o := range pods {
-		switch why := e.differs(o, version); {
-		case why != "":
-			return good, fmt.Sprintf("%s %s", artifact.Quote(o.ObjectName()), why), nil
-		case o.Ending() || !ready(o):
-			return good, fmt.Sprintf("%s is not ready", artifact.Quote(o.ObjectName())), nil
-		}
-		good++
-	}
-	if good != want || want == 0 {
-		return good, fmt.Sprintf("%d of %d replicas are there", good, want), nil
-	}
-	return good, "", nil
-}
-
-// differs says what a pod has that is not of the version.
-func (e expected) differs(o cluster.Object, version string) string {
-	if len(e.Images) == 0 {
-		return "names no image or address by which the version could be known"
-	}
-	if uri := e.Images["uri"]; uri != "" { // an inference service's pods name where they fetch from
-		for _, s := range cluster.Sources(cluster.Spec(o)) {
-			if s.Kind == cluster.SourceURI && s.Value == uri {
-				return ""
-			}
-		}
-		return "does not fetch the verified version"
-	}
-	for at, want := range e.Images {
-		if have := cluster.Spec(o).Text(at); have != want {
-			return "has " + artifact.Quote(have) + " and not the verified version"
-		}
-	}
-	if o.Annotations()[cluster.NoteVersion] != version {
-		return "was not made by the rollback"
-	}
-	return ""
-}
-
-func ready(o cluster.Object) bool {
-	for _, c := range o.Items("/status/conditions") {
-		if c.Text("/type") == "Ready" {
-			return c.Text("/status") == "True"
-		}
-	}
-	return false
 }

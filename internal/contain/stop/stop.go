@@ -10,6 +10,7 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/action"
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/census"
 	"github.com/weightwarden/weightwarden/internal/cluster"
 	"github.com/weightwarden/weightwarden/internal/fault"
 )
@@ -24,6 +25,7 @@ const (
 	kindStop    = "stop"    // an inference service
 	kindRelease = "release" // change the template to the verified version
 	kindCensus  = "census"  // that every replica has it
+	kindServed  = "served"  // that nobody else serves what was stopped
 )
 
 // Version is how a workload is told to serve a version of its model.
@@ -34,21 +36,31 @@ type Version struct {
 	Volume string
 	// URI is where an inference service fetches it.
 	URI string
+	// Claim is the claim that it is in; InPlace says that it is put where the
+	// one before it was.
+	Claim   string
+	InPlace bool
+	// Mounted is where the containers have the model, or ""; Agents are those
+	// who can tell which content is there.
+	Mounted string
+	Agents  []census.Agent
 }
 
 // Versions returns how a version of a model is served.
 type Versions func(model, version string) (Version, bool)
 
-// Driver stops and starts. It holds no state.
+// Driver stops and starts. It holds nothing but what it has seen of agents'
+// verdicts, to notice old ones.
 type Driver struct {
 	api      cluster.API
 	scenes   cluster.Scenes
 	versions Versions
+	seen     *census.Seen
 }
 
 // New returns the driver over a cluster.
 func New(api cluster.API, scenes cluster.Scenes, versions Versions) *Driver {
-	return &Driver{api, scenes, versions}
+	return &Driver{api, scenes, versions, &census.Seen{}}
 }
 
 // Name returns [Name].
@@ -62,7 +74,7 @@ func (*Driver) Needs() map[string][]cluster.Need {
 		}
 		return out
 	}
-	needs := map[string][]cluster.Need{kindCensus: nil}
+	needs := map[string][]cluster.Need{kindCensus: nil, kindServed: nil}
 	for _, k := range scalable {
 		needs[kindScale+"_"+k.Resource] = contain("scale", k)
 	}
@@ -119,6 +131,9 @@ func (d *Driver) Isolate(ctx context.Context, r action.Request) (action.Draft, e
 			draft.Steps = append(draft.Steps, step)
 		}
 	}
+	if step, ok := d.servedStep(scene, r.Model.ID); ok {
+		draft.Steps = append(draft.Steps, step)
+	}
 	return draft, nil
 }
 
@@ -174,7 +189,7 @@ func stepOf(p params, kind, summary, back string) action.Step {
 
 // Execute makes the edit and waits for what follows from it.
 func (d *Driver) Execute(ctx context.Context, s action.Step) error {
-	if s.Kind != kindCensus { // which only looks
+	if s.Kind != kindCensus && s.Kind != kindServed { // which only look
 		p, err := d.decode(s)
 		if err != nil {
 			return err
@@ -195,8 +210,11 @@ func (d *Driver) decode(s action.Step) (params, error) {
 
 // Observe looks at the workload and, when it is stopped, for its pods.
 func (d *Driver) Observe(ctx context.Context, s action.Step) (action.Observation, error) {
-	if s.Kind == kindCensus {
+	switch s.Kind {
+	case kindCensus:
 		return d.observeCensus(ctx, s)
+	case kindServed:
+		return d.observeServed(ctx, s)
 	}
 	p, err := d.decode(s)
 	if err != nil {
