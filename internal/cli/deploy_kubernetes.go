@@ -118,6 +118,7 @@ func (g *globals) workload(o deployOptions) (w deploy.Workload, err error) {
 	if w.Config, err = os.ReadFile(c.Path); err != nil {
 		return w, fault.New(fault.Incomplete, "read configuration: %w", err)
 	}
+	w.Announces = len(c.Cluster.Models) > 0
 	for _, m := range c.Models {
 		w.Models = append(w.Models, filepath.ToSlash(m.Path))
 	}

@@ -50,6 +50,9 @@ type Workload struct {
 	Root bool
 	// Who adds what fanotify needs to tell who changes a file; only with Root.
 	Who bool
+	// Announces says that it tells in the cluster what it sees, for which it
+	// needs the token of its service account.
+	Announces bool
 	// Port is where it serves metrics and probes, or 0.
 	Port int
 	// Claim is a volume claim for the state of a sidecar; without one its
