@@ -97,6 +97,7 @@ var rows = []row{
 	{"internal/kube", "internal/action internal/cluster internal/fault", "k8s.io/apimachinery k8s.io/client-go"},
 	{"internal/watch", "internal/artifact", "golang.org/x/sys/unix"},
 	{"internal/deploy", "internal/artifact internal/cluster internal/fault", "go.yaml.in/yaml/v4"},
+	{"internal/deploy/charttest", "", "go.yaml.in/yaml/v4"}, // for tests
 	{"internal/rollout", "internal/artifact internal/cluster internal/fault", ""},
 	{"internal/metrics", "", ""},
 	{"internal/systemd", "internal/artifact internal/fault internal/fsop", "github.com/godbus/dbus/v5 golang.org/x/sys/unix"},

@@ -43,6 +43,10 @@ every file is copied. Each item is sealed in the record with SHA-256, size,
 origin and time; what could not be captured, or not wholly, is in the record
 with its reason.
 
+A file is hashed once: each part of it is written into the vault, read back and
+compared, and compared with what the disk holds, while it is in memory. A copy
+that does not read back as it was written is refused. Holes take no room.
+
 Exit code 4 when the evidence that isolation asks for could not be sealed.`,
 		Example: "  weightwarden incident assess INC-20261123-ABCDEFGH",
 		RunE:    func(cmd *cobra.Command, args []string) error { return runAssess(cmd.Context(), g, o, args[0]) },

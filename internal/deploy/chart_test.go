@@ -2,71 +2,31 @@ package deploy_test
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
-	"text/template"
 
 	"github.com/google/go-cmp/cmp"
-	"go.yaml.in/yaml/v4"
 
 	"github.com/weightwarden/weightwarden/internal/config"
 	"github.com/weightwarden/weightwarden/internal/deploy"
+	"github.com/weightwarden/weightwarden/internal/deploy/charttest"
 )
 
 const chart = "../../deploy/helm/weightwarden/"
 
-// functions are those of Helm that the chart uses, by their documentation.
-var functions = template.FuncMap{
-	"toYaml": func(v any) (string, error) {
-		data, err := yaml.Marshal(v)
-		return strings.TrimSuffix(string(data), "\n"), err
-	},
-	"quote": func(v any) (string, error) {
-		if s, ok := v.(string); ok {
-			data, err := json.Marshal(s)
-			return string(data), err
-		}
-		data, err := json.Marshal(v)
-		return `"` + string(data) + `"`, err
-	},
-	"indent": func(n int, s string) string {
-		pad := strings.Repeat(" ", n)
-		return pad + strings.ReplaceAll(s, "\n", "\n"+pad)
-	},
-	"sha256sum": func(s string) string { sum := sha256.Sum256([]byte(s)); return hex.EncodeToString(sum[:]) },
-}
-
 // What the chart makes of its values is what the command prints, where both
 // say something.
 func TestChart(t *testing.T) {
-	read := func(name string) []byte {
-		data, err := os.ReadFile(chart + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return data
-	}
 	for _, root := range []bool{false, true} {
-		var values map[string]any
-		if err := yaml.Load(read("values.yaml"), &values); err != nil {
-			t.Fatal(err)
-		}
-		values["root"] = root
-		tmpl, err := template.New("chart").Funcs(functions).Parse(string(read("templates/weightwarden.yaml")))
+		out, err := charttest.Render(chart, "ww", map[string]any{"root": root})
 		if err != nil {
-			t.Fatal(err)
-		}
-		var out bytes.Buffer
-		if err := tmpl.Execute(&out, map[string]any{"Values": values, "Release": map[string]any{"Namespace": "ww"}}); err != nil {
 			t.Fatal(err)
 		}
 		byKind := map[string]map[string]any{}
-		for _, d := range documents(t, out.Bytes()) {
+		for _, d := range documents(t, out) {
 			byKind[d["kind"].(string)] = d
 		}
 		text, _ := at(byKind["ConfigMap"], "data", "config.yaml").(string)

@@ -60,7 +60,7 @@ func manager(t *testing.T) (m *systemd.Manager, units string) {
 	if _, err := os.Stat(program); err != nil || os.Getuid() != 0 {
 		t.Skip("needs systemd, and root to give it a mount namespace")
 	}
-	dir, err := os.MkdirTemp("", "sd") // sockets want short paths
+	dir, err := os.MkdirTemp("", "sd") //nolint:usetesting // sockets want short paths
 	if err != nil {
 		t.Fatal(err)
 	}

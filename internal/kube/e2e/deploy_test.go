@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/weightwarden/weightwarden/internal/cli"
 	"github.com/weightwarden/weightwarden/internal/cluster"
+	"github.com/weightwarden/weightwarden/internal/deploy/charttest"
 	"github.com/weightwarden/weightwarden/internal/rollout"
 )
 
@@ -108,6 +111,7 @@ func TestDeploy(t *testing.T) {
 	t.Run("owned_by_others", func(t *testing.T) { ownedByOthers(t, p) })
 	t.Run("never_ready", func(t *testing.T) { neverReady(t, p) })
 	t.Run("beside_a_server", func(t *testing.T) { besideServer(t, p) })
+	t.Run("chart", func(t *testing.T) { charted(t, p) })
 	t.Run("mistakes", func(t *testing.T) { deployMistakes(t, p) })
 }
 
@@ -303,6 +307,39 @@ func besideServer(t *testing.T, p *plane) {
 					t.Errorf("second (-want +got):\n%s", diff)
 				}
 			})
+		}
+	}
+}
+
+// charted applies what the Helm chart makes, in a namespace that admits it, and
+// a change of its configuration.
+func charted(t *testing.T, p *plane) {
+	p.namespace(t, "charted", "privileged")
+	for n, config := range []string{"models: []", "models: []\ncheck_interval_seconds: 60"} {
+		for _, root := range []bool{false, true} {
+			var values any
+			for _, o := range objects(t, config) {
+				values = map[string]any(o)
+			}
+			text, err := charttest.Render("../../../deploy/helm/weightwarden", "charted", map[string]any{"root": root, "config": values})
+			if err != nil {
+				t.Fatal(err)
+			}
+			list := objects(t, string(text))
+			changes, err := rollout.Apply(t.Context(), p.api, list)
+			if err != nil || len(changes) != len(list) {
+				t.Fatalf("%v: %v", changes, err)
+			}
+			last := list[len(list)-1]
+			sum := last.Text(cluster.Pointer("spec", "template", "metadata", "annotations", rollout.NoteConfig))
+			s, err := rollout.Wait(t.Context(), p.api, cluster.DaemonSets.In("charted", "weightwarden"), sum, time.Minute, func(rollout.Status) {})
+			if err != nil || s.Available != nodes {
+				t.Fatalf("configuration %d, root %v: %s, %v", n, root, s, err)
+			}
+			p.runs(t, "charted", cluster.DaemonSets, "weightwarden", nodes)
+			if again, err := rollout.Plan(t.Context(), p.api, list); err != nil || slices.ContainsFunc(again, func(c rollout.Change) bool { return c.Outcome != rollout.Unchanged }) {
+				t.Errorf("applied again: %v, %v", again, err)
+			}
 		}
 	}
 }
