@@ -226,7 +226,7 @@ func (h *host) finish(t *testing.T, command string, args ...string) {
 func (h *host) goOn(t *testing.T, code int, stderr string, run ...string) {
 	t.Helper()
 	h.journal = nil
-	for n := 0; code != 0 && n < 3; n++ {
+	for n := 0; code != 0 && n < 8; n++ { // each step may meet a fault of its own
 		t.Logf("exit code %d: %s", code, stderr)
 		next := run
 		if h.begun(run[0]) {
@@ -279,13 +279,13 @@ func denyRule(t *testing.T, p *plane, s stage) {
 	// Scaling and labels of what carries the bad template are not refused.
 	deployment := cluster.Deployments.In(ns, "fraud")
 	for value, pointer := range map[any]string{2: "/spec/replicas", "x": "/metadata/labels/other"} {
-		o, err := p.api.Get(ctx, deployment)
-		if err == nil {
-			err = cluster.NewEdit(deployment, o, cluster.Set(o, pointer, value)).Apply(ctx, p.api)
-		}
-		if err != nil {
-			t.Errorf("change of %s: %v", pointer, err)
-		}
+		waitFor(t, "change of "+pointer, 10*time.Second, func() error { // its controller writes to it too
+			o, err := p.api.Get(ctx, deployment)
+			if err == nil {
+				err = cluster.NewEdit(deployment, o, cluster.Set(o, pointer, value)).Apply(ctx, p.api)
+			}
+			return err
+		})
 	}
 	time.Sleep(2 * time.Second)
 	s.contained(t, p.api, s.host, s.served)

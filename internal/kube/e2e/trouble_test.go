@@ -61,7 +61,7 @@ func (p *plane) jailed(t *testing.T, s stage) {
 	}
 	s.host.at("observed cut-jailed-fraud", func() {
 		made, err := p.api.Create(ctx, schema, cluster.Object{"metadata": map[string]any{"name": "jail"}, "spec": map[string]any{
-			"priorityLevelConfiguration": map[string]any{"name": "jail"}, "matchingPrecedence": int64(1),
+			"priorityLevelConfiguration": map[string]any{"name": "jail"}, "matchingPrecedence": int64(2),
 			"rules": []any{map[string]any{
 				"subjects":      []any{map[string]any{"kind": "User", "user": map[string]any{"name": "responder"}}},
 				"resourceRules": []any{map[string]any{"verbs": []any{"*"}, "apiGroups": []any{"*"}, "resources": []any{"*"}, "clusterScope": true, "namespaces": []any{"*"}}},
