@@ -126,7 +126,7 @@ var rows = []row{
 	{"bench/...", "", ""}, // tests only
 
 	// what make e2e runs against, in modules of their own
-	{"tools/e2e/...", "", "go.etcd.io/etcd/server/v3 k8s.io/kubernetes"},
+	{"tools/e2e/...", "", "go.etcd.io/etcd/server/v3 k8s.io/kubernetes k8s.io/component-base github.com/spf13/cobra"},
 }
 
 func TestImports(t *testing.T) {

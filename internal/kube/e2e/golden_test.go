@@ -72,7 +72,10 @@ var journaled = map[string]bool{
 	"containment_reverted": true, "gate_refused": true,
 }
 
-var hashes = regexp.MustCompile(`[0-9a-f]{12,64}`)
+var (
+	hashes  = regexp.MustCompile(`[0-9a-f]{12,64}`)
+	podName = regexp.MustCompile(`(Pod [^ ,]+)-[0-9a-z]{8,10}-[0-9a-z]{5}\b`)
+)
 
 // journal is what the record says of plans and their steps, in order, without
 // what differs from run to run.
@@ -88,7 +91,7 @@ func (h *host) journaled() string {
 		// What only looks may see at once what it waits for.
 		looks := strings.Contains(e.Description, "tep census ") && e.Kind != "step_observed"
 		if journaled[e.Kind] && !looks {
-			fmt.Fprintf(&b, "%s: %s\n", e.Kind, hashes.ReplaceAllString(e.Description, "HASH"))
+			fmt.Fprintf(&b, "%s: %s\n", e.Kind, podName.ReplaceAllString(hashes.ReplaceAllString(e.Description, "HASH"), "$1-POD"))
 		}
 	}
 	return strings.NewReplacer(h.incident, "INCIDENT", strings.ToLower(h.incident), "incident").Replace(b.String())
