@@ -27,7 +27,7 @@ func translate(err error) error {
 			return err
 		}
 		return fault.New(fault.Incomplete, "the cluster's API does not answer: %w", passing{err}).
-			WithHint("check that it runs and can be reached; then weightwarden incident resume continues")
+			WithHint("check that it runs and can be reached")
 	}
 	return answered(err)
 }

@@ -249,7 +249,7 @@ func (m *store) admit(kind cluster.Kind, o cluster.Object) error {
 			m.known[keyOf(cluster.AdmissionBindings, "", name)] == nil {
 			continue
 		}
-		for _, literal := range strings.Split(p.Text("/spec/validations/0/expression"), `"`) {
+		for literal := range strings.SplitSeq(p.Text("/spec/validations/0/expression"), `"`) {
 			if (strings.HasPrefix(literal, "sha256:") || strings.Contains(literal, "://")) && strings.Contains(string(text), literal+`"`) {
 				return fault.New(fault.Refused, "pods %q is forbidden: ValidatingAdmissionPolicy '%s' with binding '%s' denied request: the model is denied", o.ObjectName(), name, name)
 			}
