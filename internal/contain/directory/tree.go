@@ -99,7 +99,7 @@ func (d *Driver) build(ctx context.Context, p params) error {
 	}
 	if err != nil {
 		if fsop.IsFull(err) {
-			err = fault.New(fault.Incomplete, "the disk is full: %w", err).WithHint("free space below %s, then resume", artifact.Quote(p.Work))
+			err = fault.New(fault.Incomplete, "the disk is full: %w", err).WithHint("free space below %s", artifact.Quote(p.Work))
 		}
 		return errors.Join(fmt.Errorf("make %s: %w", artifact.Quote(p.Place), err), removeTree(p.partial()))
 	}
