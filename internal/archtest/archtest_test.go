@@ -104,9 +104,9 @@ var rows = []row{
 
 	// connections to somebody else, under a policy
 	{"internal/egress", "internal/artifact", ""},
-	{"internal/notify", "internal/artifact internal/finding internal/indicator", ""},
+	{"internal/notify", "internal/artifact internal/cluster internal/finding internal/indicator", ""},
 	{"internal/notify/catalog", "internal/notify/...", ""},
-	{"internal/notify/...", "internal/artifact internal/egress internal/finding internal/indicator internal/notify", ""},
+	{"internal/notify/...", "internal/artifact internal/cluster internal/egress internal/fault internal/finding internal/indicator internal/notify", ""},
 
 	// processes
 	{"internal/agent", "internal/artifact internal/check internal/clock internal/evidence internal/fault internal/finding internal/indicator internal/notify internal/outbox internal/trust internal/verdict internal/watch", ""},

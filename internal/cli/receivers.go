@@ -6,6 +6,7 @@ import (
 
 	"github.com/weightwarden/weightwarden/internal/agent"
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/cluster"
 	"github.com/weightwarden/weightwarden/internal/config"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/notify"
@@ -19,7 +20,10 @@ func (g *globals) host() string {
 }
 
 func (g *globals) world() notify.World {
-	return notify.World{Getenv: g.Getenv, Now: g.Now, Log: g.log(), Host: g.host()}
+	return notify.World{
+		Getenv: g.Getenv, Now: g.Now, Log: g.log(), Host: g.host(),
+		Cluster: func() (cluster.API, error) { return clusterFlags{}.client(g.Env) },
+	}
 }
 
 // receivers returns who is told of alerts, by the configuration.

@@ -68,6 +68,7 @@ func Publishing() []Need {
 		{Publish, Leases, "", []string{"get", "create", "patch"}},
 		{Publish, Reports, "", []string{"get", "create", "patch"}},
 		{Publish, ProtectedModels, "", []string{"get", "create"}},
+		{Publish, EventRecords, "", []string{"get", "create"}}, // for a receiver of type kubernetes
 		{Publish, ProtectedModels, "status", []string{"get", "patch"}},
 	}
 }

@@ -25,6 +25,7 @@ var (
 	Pods               = Kind{"", "v1", "pods", "Pod"}
 	Services           = Kind{"", "v1", "services", "Service"}
 	Events             = Kind{"", "v1", "events", "Event"}
+	EventRecords       = Kind{"events.k8s.io", "v1", "events", "Event"} // as it is written
 	Deployments        = Kind{"apps", "v1", "deployments", "Deployment"}
 	ReplicaSets        = Kind{"apps", "v1", "replicasets", "ReplicaSet"}
 	StatefulSets       = Kind{"apps", "v1", "statefulsets", "StatefulSet"}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/artifact"
+	"github.com/weightwarden/weightwarden/internal/cluster"
 	"github.com/weightwarden/weightwarden/internal/finding"
 	"github.com/weightwarden/weightwarden/internal/indicator"
 )
@@ -111,6 +112,9 @@ type World struct {
 	Log    *slog.Logger
 	// Host is this machine, in the receivers' words.
 	Host string
+	// Cluster returns the API of the cluster that the machine is in, or that it
+	// is told of; nil where there is none.
+	Cluster func() (cluster.API, error)
 }
 
 // Cut shortens text to at most n bytes of valid UTF-8.

@@ -16,6 +16,8 @@ import (
 	"github.com/weightwarden/weightwarden/internal/cli"
 	"github.com/weightwarden/weightwarden/internal/cluster"
 	"github.com/weightwarden/weightwarden/internal/deploy/charttest"
+	"github.com/weightwarden/weightwarden/internal/notify"
+	"github.com/weightwarden/weightwarden/internal/notify/kubernetes"
 	"github.com/weightwarden/weightwarden/internal/rollout"
 )
 
@@ -113,6 +115,41 @@ func TestDeploy(t *testing.T) {
 	t.Run("beside_a_server", func(t *testing.T) { besideServer(t, p) })
 	t.Run("chart", func(t *testing.T) { charted(t, p) })
 	t.Run("mistakes", func(t *testing.T) { deployMistakes(t, p) })
+	t.Run("events", func(t *testing.T) { events(t, p) })
+}
+
+// events has an agent tell of an alert, with the rights of an agent.
+func events(t *testing.T, p *plane) {
+	ns := cluster.Object{"metadata": map[string]any{"name": "told"}}
+	if _, err := p.api.Create(t.Context(), cluster.Namespaces, ns, false); err != nil {
+		t.Fatal(err)
+	}
+	agentRoles(t, p, "teller", "told")
+	conf := &kubernetes.Config{Namespace: "told", Name: "fraud"}
+	transport, err := conf.Open(notify.World{Host: "gpu-7", Cluster: func() (cluster.API, error) {
+		return connected(t, p.pki.kubeconfig(t, "teller", p.url())), nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []notify.Alert{
+		{Key: "1", Status: notify.Firing, Title: "one", Text: "one\n" + strings.Repeat("ä", 2000), At: time.Now()},
+		{Key: "1", Status: notify.Firing, Title: "one", Text: "one\n" + strings.Repeat("ä", 2000), At: time.Now()},
+		{Key: "2", Status: notify.Resolved, Title: "two", At: time.Now()},
+	} {
+		if retry, err := transport.Send(t.Context(), a); err != nil || retry {
+			t.Fatalf("retry %v, %v", retry, err)
+		}
+	}
+	list, err := p.api.List(t.Context(), cluster.Events, "told", "") // as kubectl describe looks for them
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%d events, %v", len(list), err)
+	}
+	for _, e := range list {
+		if e.Text("/involvedObject/kind") != "Deployment" || e.Text("/involvedObject/name") != "fraud" || e.Text("/message") == "" {
+			t.Errorf("%v", e)
+		}
+	}
 }
 
 func daemonSet(t *testing.T, p *plane) {

@@ -60,20 +60,7 @@ func (p *plane) listens(t *testing.T, namespaces ...string) (kubeconfig string) 
 	if _, err := p.api.Create(t.Context(), cluster.Namespaces, cluster.Object{"metadata": map[string]any{"name": "weightwarden"}}, false); err != nil {
 		t.Fatal(err)
 	}
-	p.pki.user(t, "agent", "agent")
-	args := []string{"kube", "rbac", "--agent", "--user", "agent"}
-	for _, ns := range namespaces {
-		args = append(args, "--namespace", ns)
-	}
-	for _, o := range objects(t, printed(t, args...))[0].Items("/items") {
-		kind, err := p.api.Resource(t.Context(), o.Text("/apiVersion"), o.Text("/kind"))
-		if err == nil {
-			_, err = p.api.Create(t.Context(), kind, o, false)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	agentRoles(t, p, "agent", namespaces...)
 	return p.pki.kubeconfig(t, "agent", p.url())
 }
 
@@ -431,6 +418,25 @@ func (c *claimStory) forge(t *testing.T, p *plane) {
 				p.overwrite(t, cluster.Leases.In(l.Namespace(), l.ObjectName()), "/metadata/annotations",
 					map[string]string{cluster.NoteStanding: s.Text, cluster.NoteSigned: s.Signature})
 			}
+		}
+	}
+}
+
+// agentRoles makes a user with what an agent may do in the namespaces.
+func agentRoles(t *testing.T, p *plane, user string, namespaces ...string) {
+	t.Helper()
+	p.pki.user(t, user, user)
+	args := []string{"kube", "rbac", "--agent", "--user", user}
+	for _, ns := range namespaces {
+		args = append(args, "--namespace", ns)
+	}
+	for _, o := range objects(t, printed(t, args...))[0].Items("/items") {
+		kind, err := p.api.Resource(t.Context(), o.Text("/apiVersion"), o.Text("/kind"))
+		if err == nil {
+			_, err = p.api.Create(t.Context(), kind, o, false)
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/notify/cloudevents"
 	"github.com/weightwarden/weightwarden/internal/notify/discord"
 	"github.com/weightwarden/weightwarden/internal/notify/file"
+	"github.com/weightwarden/weightwarden/internal/notify/kubernetes"
 	"github.com/weightwarden/weightwarden/internal/notify/logline"
 	"github.com/weightwarden/weightwarden/internal/notify/opsgenie"
 	"github.com/weightwarden/weightwarden/internal/notify/pagerduty"
@@ -35,6 +36,7 @@ func All() []Kind {
 		{"cloudevents", func() notify.Config { return &cloudevents.Config{} }},
 		{"discord", func() notify.Config { return &discord.Config{} }},
 		{"file", func() notify.Config { return &file.Config{} }},
+		{"kubernetes", func() notify.Config { return &kubernetes.Config{} }},
 		{"log", func() notify.Config { return &logline.Config{} }},
 		{"opsgenie", func() notify.Config { return &opsgenie.Config{} }},
 		{"pagerduty", func() notify.Config { return &pagerduty.Config{} }},
