@@ -80,7 +80,7 @@ func (h *host) at(point string, do func()) {
 // control plane. What takes the API away comes before what needs it.
 func TestFaults(t *testing.T) {
 	p := newPlane(t)
-	namespaces := []string{"stopped", "restarted", "deleted", "denied", "policy", "half", "jailed", "dropped", "conflicts", "fought", "removed"}
+	namespaces := []string{"stopped", "restarted", "deleted", "denied", "policy", "half", "stormed", "dropped", "conflicts", "fought", "removed"}
 	for n := range journalPoints {
 		namespaces = append(namespaces, fmt.Sprintf("killed-%d", n+1))
 	}
@@ -90,7 +90,7 @@ func TestFaults(t *testing.T) {
 	}
 	t.Run("api_stopped_for_30_s", at("stopped", p.stopped))
 	t.Run("api_killed_and_restarted", at("restarted", p.restarted))
-	t.Run("too_many_requests", at("jailed", p.jailed))
+	t.Run("too_many_requests", at("stormed", p.stormed))
 	for name, do := range map[string]func(t *testing.T){
 		"evidence_deleted_under_us":    at("deleted", p.deleted),
 		"forbidden_in_one_namespace":   func(t *testing.T) { forbidden(t, p, responder) },

@@ -86,15 +86,19 @@ func (h *host) journaled() string {
 	if err := json.Unmarshal([]byte(stdout), &events); err != nil || len(events) == 0 {
 		h.t.Fatalf("no timeline: %v\n%s%s", err, stdout, stderr)
 	}
-	var b strings.Builder
+	var lines []string
 	for _, e := range events {
 		// What only looks may see at once what it waits for.
 		looks := strings.Contains(e.Description, "tep census ") && e.Kind != "step_observed"
-		if journaled[e.Kind] && !looks {
-			fmt.Fprintf(&b, "%s: %s\n", e.Kind, podName.ReplaceAllString(hashes.ReplaceAllString(e.Description, "HASH"), "$1-POD"))
+		switch {
+		case !journaled[e.Kind] || looks:
+		case e.Kind == "step_executed" && strings.Contains(e.Description, "returned an error") && len(lines) > 0:
+			lines = lines[:len(lines)-1] // a controller was faster, and the step is tried again
+		default:
+			lines = append(lines, e.Kind+": "+podName.ReplaceAllString(hashes.ReplaceAllString(e.Description, "HASH"), "$1-POD")+"\n")
 		}
 	}
-	return strings.NewReplacer(h.incident, "INCIDENT", strings.ToLower(h.incident), "incident").Replace(b.String())
+	return strings.NewReplacer(h.incident, "INCIDENT", strings.ToLower(h.incident), "incident").Replace(strings.Join(lines, ""))
 }
 
 // touched are the fields that containment changes, by the kinds that have them.

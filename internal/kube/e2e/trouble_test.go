@@ -3,18 +3,17 @@ package e2e_test
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/weightwarden/weightwarden/internal/cluster"
-	"github.com/weightwarden/weightwarden/internal/kube"
 )
 
 // proxied returns a gate before the API, and has the stage's host go through
@@ -42,49 +41,24 @@ func (p *plane) proxied(t *testing.T, s stage) *gate {
 	return g
 }
 
-// jailed has the API's own fairness refuse everything that the responder asks
-// for, with "too many requests", for some seconds after the first change.
-func (p *plane) jailed(t *testing.T, s stage) {
-	ctx := t.Context()
-	flow := func(resource, name string) cluster.Kind {
-		return cluster.Kind{Group: "flowcontrol.apiserver.k8s.io", Version: "v1", Resource: resource, Name: name}
-	}
-	level, schema := flow("prioritylevelconfigurations", "PriorityLevelConfiguration"), flow("flowschemas", "FlowSchema")
-	_, err := p.api.Create(ctx, level, cluster.Object{"metadata": map[string]any{"name": "jail"}, "spec": map[string]any{
-		"type": "Limited", "limited": map[string]any{
-			"nominalConcurrencyShares": int64(0), "lendablePercent": int64(0), "borrowingLimitPercent": int64(0),
-			"limitResponse": map[string]any{"type": "Reject"},
-		},
-	}}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.host.at("observed cut-jailed-fraud", func() {
-		made, err := p.api.Create(ctx, schema, cluster.Object{"metadata": map[string]any{"name": "jail"}, "spec": map[string]any{
-			"priorityLevelConfiguration": map[string]any{"name": "jail"}, "matchingPrecedence": int64(2),
-			"rules": []any{map[string]any{
-				"subjects":      []any{map[string]any{"kind": "User", "user": map[string]any{"name": "responder"}}},
-				"resourceRules": []any{map[string]any{"verbs": []any{"*"}, "apiGroups": []any{"*"}, "resources": []any{"*"}, "clusterScope": true, "namespaces": []any{"*"}}},
-			}},
-		}}, false)
-		if err != nil {
-			t.Error(err)
-			return
+// stormed has everything refused with "too many requests" for some seconds
+// after the first change, by a proxy: the API's own fairness always serves one
+// request at a time.
+func (p *plane) stormed(t *testing.T, s stage) {
+	var until atomic.Int64
+	var refused atomic.Int64
+	p.proxied(t, s).tell(func(*http.Request) fate {
+		if time.Now().UnixNano() > until.Load() {
+			return fate{}
 		}
-		prisoner, err := kube.Connect(kube.Options{Kubeconfig: s.host.kubeconfig, Version: "e2e", Patience: time.Millisecond})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		waitFor(t, "the storm", 20*time.Second, func() error {
-			if _, err := prisoner.Get(ctx, cluster.Services.In("jailed", "fraud")); err == nil || !strings.Contains(err.Error(), "too many requests") {
-				return fmt.Errorf("answered: %w", err)
-			}
-			return nil
-		})
-		time.AfterFunc(8*time.Second, func() { _ = p.api.Delete(ctx, schema.In("", "jail"), made.UID()) })
+		refused.Add(1)
+		return once["too_many_requests"]
 	})
+	s.host.at("observed cut-stormed-fraud", func() { until.Store(time.Now().Add(8 * time.Second).UnixNano()) })
 	s.host.finish(t, "isolate", "--apply")
+	if n := refused.Load(); n < 3 {
+		t.Errorf("only %d requests were refused", n)
+	}
 	s.contained(t, p.api, s.host, s.served)
 }
 
