@@ -42,6 +42,9 @@ func newConfigExample(g *globals) *cobra.Command {
 		Use: "example", Short: "Print a commented configuration", Args: cobra.NoArgs,
 		Example: "  weightwarden config example > config.yaml",
 		RunE: func(*cobra.Command, []string) error {
+			if g.json() {
+				return g.print(map[string]string{"configuration": config.Example()}, nil)
+			}
 			_, err := io.WriteString(g.Stdout, config.Example())
 			return err
 		},

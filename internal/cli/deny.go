@@ -90,7 +90,7 @@ func deniedValue(subject trust.Subject, value string) (string, error) {
 	}
 	digest, err := artifact.ParseDigest(strings.TrimPrefix(value, "key:"))
 	if err != nil {
-		return "", usage("deny: %v", err)
+		return "", usage("deny: %v", err).WithHint("weightwarden digest PATH prints the root digest of a model; a file's is its SHA-256")
 	}
 	return digest.String(), nil
 }

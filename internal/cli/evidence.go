@@ -84,7 +84,8 @@ func runEvidenceVerify(ctx context.Context, g *globals, o evidenceVerifyOptions,
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return fault.New(fault.Invalid, "open bundle: %w", err)
+		return fault.New(fault.Invalid, "open bundle %s: %w", artifact.Quote(path), cause(err)).
+			WithHint("check the path; a bundle is made with: weightwarden incident export ID -f BUNDLE")
 	}
 	defer func() { _ = f.Close() }()
 	content, size, err := o.content(f)

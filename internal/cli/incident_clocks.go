@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -100,10 +101,24 @@ func clockSet(conf *config.Config) (clock.Set, error) {
 }
 
 // readConfigured reads a file that the configuration names.
-func readConfigured[T, L any](path string, read func(string, io.Reader, L) (T, error)) (v T, err error) {
+func readConfigured[T, L any](path string, read func(string, io.Reader, L) (T, error)) (T, error) {
+	return openAndRead(path, "the configuration names this file", read)
+}
+
+// cause returns why a file could not be used, without the name that the
+// message has already.
+func cause(err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return failed.Err
+	}
+	return err
+}
+
+// openAndRead reads a file; the hint says what to do where it cannot be opened.
+func openAndRead[T, L any](path, hint string, read func(string, io.Reader, L) (T, error)) (v T, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return v, fault.New(fault.Invalid, "open %s: %w", artifact.Quote(path), err).WithHint("the configuration names this file")
+		return v, fault.New(fault.Invalid, "open %s: %w", artifact.Quote(path), cause(err)).WithHint("%s", hint)
 	}
 	var limits L
 	v, err = read(path, f, limits)

@@ -107,7 +107,8 @@ func (o rbacOptions) subject() (cluster.Subject, error) {
 	}
 	switch {
 	case given != 1:
-		return cluster.Subject{}, usage("name one of --user, --group and --service-account")
+		return cluster.Subject{}, usage("name one of --user, --group and --service-account").
+			WithHint("for whom the roles are, for example: weightwarden kube rbac --user oncall")
 	case o.user != "":
 		return cluster.Subject{Kind: "User", Name: o.user}, nil
 	case o.group != "":

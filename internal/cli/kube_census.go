@@ -12,6 +12,7 @@ import (
 	"github.com/weightwarden/weightwarden/internal/census"
 	"github.com/weightwarden/weightwarden/internal/cluster"
 	"github.com/weightwarden/weightwarden/internal/config"
+	"github.com/weightwarden/weightwarden/internal/deploy"
 	"github.com/weightwarden/weightwarden/internal/fault"
 	"github.com/weightwarden/weightwarden/internal/verdict"
 )
@@ -164,8 +165,16 @@ kind Report of OpenReports (openreports.io/v1alpha1) is not ours and is
 installed as its project says.`,
 		Example: "  weightwarden kube crds | kubectl apply -f -",
 		RunE: func(*cobra.Command, []string) error {
-			_, err := g.Stdout.Write([]byte(announce.Definition()))
-			return err
+			text := []byte(announce.Definition())
+			if !g.json() {
+				_, err := g.Stdout.Write(text)
+				return err
+			}
+			objects, err := deploy.Objects(text)
+			if err != nil {
+				return err
+			}
+			return g.print(objects[0], nil)
 		},
 	}
 }

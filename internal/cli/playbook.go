@@ -63,7 +63,7 @@ func newPlaybookCheck(g *globals) *cobra.Command {
 of step, a step or gate that does not exist, steps that wait for each other.`,
 		Example: "  weightwarden playbook check playbook.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
-			p, err := readConfigured(args[0], playbook.Load)
+			p, err := openAndRead(args[0], "write one to begin with: weightwarden playbook export --format yaml > FILE", playbook.Load)
 			if err != nil {
 				return err
 			}

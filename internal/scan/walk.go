@@ -30,7 +30,7 @@ type place struct {
 func openPlace(name string) (*place, error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, fault.New(fault.NotFound, "scan %s: %w", artifact.Quote(name), err)
+		return nil, fault.New(fault.NotFound, "scan %s: %w", artifact.Quote(name), err).WithHint("check the path: it is a file or a directory")
 	}
 	dir, start := name, "."
 	if !info.IsDir() {
