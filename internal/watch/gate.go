@@ -47,3 +47,7 @@ const DefaultWithin = 2 * time.Second
 // stuckAfter is how many times as long the gate itself may take before its
 // watchdog opens it for good.
 const stuckAfter = 5
+
+// leastStopped is how long the process may be stopped as a whole, at the least:
+// a host that is very busy stops it for a while, too.
+const leastStopped = 10 * time.Second

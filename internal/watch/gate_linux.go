@@ -33,8 +33,7 @@ const maxWaiting = 64
 // As long as a Gate is open, whoever opens such a file waits for it. When the
 // process ends, however it ends, the kernel lets everybody through; when only
 // the Gate is stuck, its watchdog closes it, to the same effect. A process that
-// is stopped as a whole can do neither: for that there are service managers
-// with a watchdog.
+// is stopped as a whole can do neither: the kernel kills it after a time.
 type Gate struct {
 	opts  GateOptions
 	f     *os.File
@@ -139,7 +138,15 @@ func (g *Gate) Run(ctx context.Context) error {
 	defer parts.Wait()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	parts.Go(func() { g.watchdog(ctx) })
+	alive, err := newDeadman()
+	if err != nil {
+		return fmt.Errorf("gate: %w", err)
+	}
+	defer alive.end()
+	if err := alive.putOff(g.stopped()); err != nil {
+		return fmt.Errorf("gate: %w", err)
+	}
+	parts.Go(func() { g.watchdog(ctx, alive) })
 	buf := make([]byte, 16<<10)
 	for {
 		g.rounds.Add(1)
@@ -168,7 +175,7 @@ func (g *Gate) open() {
 
 // watchdog opens the gate when nothing moves although somebody waits: to be
 // asked about, or for the answer.
-func (g *Gate) watchdog(ctx context.Context) {
+func (g *Gate) watchdog(ctx context.Context, alive deadman) {
 	tick := time.NewTicker(g.opts.Within)
 	defer tick.Stop()
 	still, last := 0, [2]int64{-1, -1}
@@ -177,6 +184,9 @@ func (g *Gate) watchdog(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if err := alive.putOff(g.stopped()); err != nil && g.opts.Log != nil {
+			g.opts.Log.Error("the gate's own end cannot be put off", "error", err)
 		}
 		now := [2]int64{g.rounds.Load(), g.answers.Load()}
 		if now != last || g.waiting.Load() == 0 && !g.readable() {
@@ -192,6 +202,9 @@ func (g *Gate) watchdog(ctx context.Context) {
 		}
 	}
 }
+
+// stopped is how long this process may be stopped as a whole.
+func (g *Gate) stopped() time.Duration { return max(leastStopped, 2*stuckAfter*g.opts.Within) }
 
 // readable reports whether the kernel has somebody to ask about.
 func (g *Gate) readable() bool {

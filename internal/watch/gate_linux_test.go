@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -132,41 +133,55 @@ func TestGateFollows(t *testing.T) {
 	}
 }
 
-// Nobody waits for a gate that is gone: the kernel lets everybody through.
-func TestGateOfAKilledProcess(t *testing.T) {
+// Nobody waits for a gate that is gone: the kernel lets everybody through. That
+// of a process that is stopped goes after a time.
+func TestGateOfAnotherProcess(t *testing.T) {
 	if dir := os.Getenv("GATE_OF"); dir != "" {
 		g, err := watch.NewGate([]watch.Root{{ID: "m", Tree: dir}}, watch.GateOptions{
-			Judge: func(context.Context, watch.Opening) (watch.Answer, string) { select {} }, OnDoubt: watch.Refuse, Within: time.Hour,
+			Judge: func(context.Context, watch.Opening) (watch.Answer, string) { select {} }, OnDoubt: watch.Refuse, Within: time.Second,
 		})
 		must(t, err)
 		os.Stdout.WriteString("ready\n")
 		_ = g.Run(t.Context())
 		return
 	}
-	tree, _, stop := openGate(t, watch.Allow)
-	stop()
-	c := exec.Command(os.Args[0], "-test.run", "TestGateOfAKilledProcess$")
-	c.Env = append(os.Environ(), "GATE_OF="+tree)
-	out, err := c.StdoutPipe()
-	must(t, err)
-	must(t, c.Start())
-	_, err = out.Read(make([]byte, 6))
-	must(t, err)
-	reader := make(chan bool, 1)
-	go func() { ok, _ := reads(filepath.Join(tree, "good")); reader <- ok }()
-	select {
-	case <-reader:
-		t.Error("it did not wait for an answer")
-	case <-time.After(300 * time.Millisecond):
+	for name, tt := range map[string]struct {
+		signal syscall.Signal
+		within time.Duration
+	}{"killed": {syscall.SIGKILL, 800 * time.Millisecond}, "stopped": {syscall.SIGSTOP, 20 * time.Second}} {
+		t.Run(name, func(t *testing.T) {
+			tree, _, stop := openGate(t, watch.Allow)
+			stop()
+			c := exec.Command(os.Args[0], "-test.run", "TestGateOfAnotherProcess$")
+			c.Env = append(os.Environ(), "GATE_OF="+tree)
+			out, err := c.StdoutPipe()
+			must(t, err)
+			must(t, c.Start())
+			_, err = out.Read(make([]byte, 6))
+			must(t, err)
+			reader := make(chan bool, 1)
+			if tt.signal == syscall.SIGSTOP { // nobody answers from here on
+				must(t, c.Process.Signal(tt.signal))
+			}
+			go func() { ok, _ := reads(filepath.Join(tree, "good")); reader <- ok }()
+			select {
+			case <-reader:
+				t.Error("it did not wait for an answer")
+			case <-time.After(200 * time.Millisecond):
+			}
+			must(t, c.Process.Signal(tt.signal))
+			select {
+			case ok := <-reader:
+				if !ok {
+					t.Error("it was refused")
+				}
+			case <-time.After(tt.within):
+				t.Errorf("after %v it still waits", tt.within)
+				_ = c.Process.Kill()
+			}
+			if err := c.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
+				t.Errorf("the process ended with %v", err)
+			}
+		})
 	}
-	must(t, c.Process.Kill())
-	select {
-	case ok := <-reader:
-		if !ok {
-			t.Error("it was refused")
-		}
-	case <-time.After(10 * time.Second):
-		t.Error("it still waits for a process that is gone")
-	}
-	_ = c.Wait()
 }
