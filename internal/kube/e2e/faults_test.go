@@ -289,7 +289,14 @@ func denyRule(t *testing.T, p *plane, s stage) {
 	}
 	time.Sleep(2 * time.Second)
 	s.contained(t, p.api, s.host, s.served)
-	// Deleted and made again it is in force again.
+	remade(t, p, s, trial)
+}
+
+// remade deletes the policy and makes it again: it is in force no longer, and
+// then again.
+func remade(t *testing.T, p *plane, s stage, trial func(image string) error) {
+	ctx := t.Context()
+	var kept []cluster.Object
 	for _, kind := range []cluster.Kind{cluster.AdmissionBindings, cluster.AdmissionPolicies} {
 		list, err := p.api.List(ctx, kind, "", cluster.LabelIncident+"="+s.host.incident)
 		if err != nil || len(list) != 1 {
@@ -298,26 +305,26 @@ func denyRule(t *testing.T, p *plane, s stage) {
 		if err := p.api.Delete(ctx, kind.In("", list[0].ObjectName()), list[0].UID()); err != nil {
 			t.Fatal(err)
 		}
-		defer func() {
-			o := list[0]
-			o["metadata"] = map[string]any{"name": o.ObjectName(), "labels": map[string]any{cluster.LabelIncident: s.host.incident}}
-			delete(o, "status")
-			if _, err := p.api.Create(ctx, kind, o, false); err != nil {
-				t.Error(err)
-			}
-			if kind != cluster.AdmissionBindings {
-				return
-			}
-			began := time.Now()
-			waitFor(t, "the policy is in force again", 10*time.Second, func() error {
-				if err := trial("registry.invalid/fraud@sha256:" + s.bad()); fault.KindOf(err) != fault.Refused {
-					return fmt.Errorf("accepted: %w", err)
-				}
-				return nil
-			})
-			t.Logf("in force again after %v", time.Since(began).Round(time.Millisecond))
-		}()
+		kept = append(kept, list[0])
 	}
+	bad := "registry.invalid/fraud@sha256:" + s.bad()
+	waitFor(t, "the policy is in force no longer", 30*time.Second, func() error { return trial(bad) })
+	for n, kind := range []cluster.Kind{cluster.AdmissionPolicies, cluster.AdmissionBindings} {
+		o := kept[len(kept)-1-n]
+		o["metadata"] = map[string]any{"name": o.ObjectName(), "labels": map[string]any{cluster.LabelIncident: s.host.incident}}
+		delete(o, "status")
+		if _, err := p.api.Create(ctx, kind, o, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	waitFor(t, "the policy is in force again", 30*time.Second, func() error {
+		if err := trial(bad); fault.KindOf(err) != fault.Refused {
+			return fmt.Errorf("accepted: %w", err)
+		}
+		return nil
+	})
+	t.Logf("in force again after %v", time.Since(began).Round(time.Millisecond))
 }
 
 // leastPrivilege tries what the responder's roles must not let it do.

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -21,13 +22,13 @@ type stageInMemory struct {
 	m *memory
 }
 
-func newStage(t *testing.T) stageInMemory {
+func newStage(t *testing.T, settle int, others ...func(context.Context, cluster.API)) stageInMemory {
 	t.Helper()
 	s := stage{scenario: scenario{name: "deployment", namespaces: []string{"deployment"}, replicas: 3, patience: 5 * time.Second}}
 	m := newMemory(others...)
 	bind(t, m, "responder", s.namespaces...)
 	s.deploy(t, m)
-	s.host = newHost(t, newGate(t, stub{m}).kubeconfig(t, "responder"), "fraud", s.read(t, "workloads.yaml", "deployment"), 0)
+	s.host = newHost(t, newGate(t, stub{m}).kubeconfig(t, "responder"), "fraud", s.read(t, "workloads.yaml", "deployment"), settle)
 	s.served = s.pods(t, m)
 	s.host.declare("fraud")
 	return stageInMemory{s, m}
@@ -96,7 +97,7 @@ func changes(r *http.Request) bool {
 // TestEveryRequestFails lets each request of an isolation fail once, in each
 // way. It ends contained, or says what is not: and then resume ends it.
 func TestEveryRequestFails(t *testing.T) {
-	base := newStage(t)
+	base := newStage(t, 0, others...)
 	var all, changing int64
 	s, g := base.again(t)
 	g.tell(func(r *http.Request) fate {
@@ -167,7 +168,7 @@ func (s stageInMemory) struck(t *testing.T, what fate, n int64, counts func(*htt
 // TestKilledAtEveryPoint kills the program at each point of the journal of an
 // isolation, of taking it back, and of a rollback; the next one ends the work.
 func TestKilledAtEveryPoint(t *testing.T) {
-	base := newStage(t)
+	base := newStage(t, 0, others...)
 	before := base.state(t, base.m)
 	isolated, _ := base.again(t)
 	isolated.host.act(0, "isolate", "--apply")
@@ -205,7 +206,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 
 // TestStorms lets much fail for a while: the program waits and goes on.
 func TestStorms(t *testing.T) {
-	base := newStage(t)
+	base := newStage(t, 0, others...)
 	for name, every := range map[string]func(n int64, r *http.Request) fate{
 		"two_of_three_too_many": func(n int64, _ *http.Request) fate {
 			if n%3 != 0 {
@@ -241,7 +242,7 @@ func TestStorms(t *testing.T) {
 // TestGoneUnderUs deletes, when the first change is made, what the plan is
 // about.
 func TestGoneUnderUs(t *testing.T) {
-	base := newStage(t)
+	base := newStage(t, 0, others...)
 	for name, ref := range map[string]cluster.Ref{
 		"service": cluster.Services.In("deployment", "fraud"), "deployment": cluster.Deployments.In("deployment", "fraud"),
 	} {
