@@ -41,6 +41,7 @@ type Gate struct {
 	self  identity // of this program
 	trees []place  // root and where its tree is
 	slots chan struct{}
+	alive deadman
 
 	rounds  atomic.Int64 // how often the gate asked the kernel who waits
 	waiting atomic.Int64 // openings that were not answered yet
@@ -49,7 +50,7 @@ type Gate struct {
 	closed  bool
 }
 
-// NewGate opens a gate in front of roots. The error wraps
+// NewGate opens a gate in front of roots; Run has to follow at once. The error wraps
 // [errors.ErrUnsupported] where the kernel does not let this process.
 func NewGate(roots []Root, o GateOptions) (*Gate, error) {
 	if o.Within <= 0 {
@@ -65,6 +66,12 @@ func NewGate(roots []Root, o GateOptions) (*Gate, error) {
 		if err := g.add(r); err != nil {
 			return nil, errors.Join(err, g.f.Close())
 		}
+	}
+	if g.alive, err = newDeadman(); err == nil {
+		err = g.alive.putOff(g.stopped()) // until Run does
+	}
+	if err != nil {
+		return nil, errors.Join(err, g.f.Close())
 	}
 	return g, nil
 }
@@ -136,29 +143,21 @@ func (g *Gate) Run(ctx context.Context) error {
 	defer g.open()
 	var parts sync.WaitGroup
 	defer parts.Wait()
-	ctx, end := context.WithCancel(ctx)
+	inner, end := context.WithCancel(ctx)
 	defer end()
-	alive, err := newDeadman()
-	if err != nil {
-		return fmt.Errorf("gate: %w", err)
-	}
-	defer alive.end()
-	if err := alive.putOff(g.stopped()); err != nil {
-		return fmt.Errorf("gate: %w", err)
-	}
-	parts.Go(func() { g.watchdog(ctx, alive) })
+	parts.Go(func() { g.watchdog(inner) })
 	buf := make([]byte, 16<<10)
 	for {
 		g.rounds.Add(1)
 		n, err := g.f.Read(buf)
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil: // the outer one: it is over before anybody closes the file
 			return nil
 		case err != nil:
 			return fmt.Errorf("gate: %w", err)
 		}
 		for _, d := range parseDeeds(buf[:n]) {
-			g.asked(ctx, &parts, d)
+			g.asked(inner, &parts, d)
 		}
 	}
 }
@@ -170,12 +169,13 @@ func (g *Gate) open() {
 	if !g.closed {
 		g.closed = true
 		_ = g.f.Close() // with it the kernel answers who still waits
+		g.alive.end()
 	}
 }
 
 // watchdog opens the gate when nothing moves although somebody waits: to be
 // asked about, or for the answer.
-func (g *Gate) watchdog(ctx context.Context, alive deadman) {
+func (g *Gate) watchdog(ctx context.Context) {
 	tick := time.NewTicker(g.opts.Within)
 	defer tick.Stop()
 	still, last := 0, [2]int64{-1, -1}
@@ -185,7 +185,7 @@ func (g *Gate) watchdog(ctx context.Context, alive deadman) {
 			return
 		case <-tick.C:
 		}
-		if err := alive.putOff(g.stopped()); err != nil && g.opts.Log != nil {
+		if err := g.alive.putOff(g.stopped()); err != nil && g.opts.Log != nil {
 			g.opts.Log.Error("the gate's own end cannot be put off", "error", err)
 		}
 		now := [2]int64{g.rounds.Load(), g.answers.Load()}

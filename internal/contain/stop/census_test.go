@@ -273,6 +273,22 @@ func TestRollbackToAClaim(t *testing.T) {
 	}
 }
 
+// What an owner that nobody here knows would put back is not changed below it.
+func TestRollbackBelowAnUnknownOwner(t *testing.T) {
+	o := object(t, workload)
+	owner := cluster.Kind{Group: "serving.knative.dev", Version: "v1", Resource: "services", Name: "Service"}
+	scene := &cluster.Scene{Cluster: "c", Workloads: []cluster.Workload{{
+		Root:    cluster.Node{Ref: owner.In("ml", "fraud"), Object: cluster.Object{}},
+		Control: cluster.Node{Ref: cluster.Deployments.In("ml", "fraud"), Object: o},
+	}}}
+	d := stop.New(&held{}, func(context.Context, artifact.Model) (*cluster.Scene, error) { return scene, nil },
+		func(string, string) (stop.Version, bool) { return inPlace(), true })
+	draft, err := d.Rollback(t.Context(), action.Request{Incident: "INC-1", Model: artifact.Model{ID: "fraud"}, Version: "v1", Installed: version})
+	if fault.KindOf(err) != fault.Refused || !strings.Contains(err.Error(), "is owned by") || len(draft.Steps) > 0 || !strings.Contains(fault.HintOf(err), "kube census fraud") {
+		t.Errorf("%+v, %v (%s)", draft.Steps, err, fault.HintOf(err))
+	}
+}
+
 // After an isolation nobody else serves the model from where it lies, unless
 // the agent of its node says that what is there is good.
 func TestOthersWhoServeIt(t *testing.T) {

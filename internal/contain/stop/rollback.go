@@ -90,6 +90,11 @@ func stops(done []action.Step) (map[string]action.Step, error) {
 
 // release makes the steps that give one workload the verified version.
 func (d *Driver) release(site string, r action.Request, w cluster.Workload, v Version, stopped map[string]action.Step) ([]action.Step, expected, error) {
+	if w.Root.Ref != w.Control.Ref && w.Root.Ref.Kind != cluster.InferenceServices {
+		return nil, expected{}, fault.New(fault.Refused, "%s is owned by %s, which this program does not know and which would put its template back", w.Control.Ref, w.Root.Ref).
+			WithHint("bring %s to the verified version by hand, look with: weightwarden kube census %s, then let requests through again: weightwarden incident undo %s",
+				w.Root.Ref, artifact.Quote(r.Model.ID), r.Incident)
+	}
 	g := groupOf(w)
 	p := params{Site: cluster.Site{Cluster: site, Namespaces: []string{w.Control.Ref.Namespace}}, Incident: r.Incident}
 	before, wasStopped := stopped[w.Control.Ref.String()]
