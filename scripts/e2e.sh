@@ -30,8 +30,7 @@ trap 'exit 143' TERM
 
 go test -c -o "$dir/e2e.test" ./internal/kube/e2e
 cd internal/kube/e2e
-# Most of it is waiting for controllers: more at once than there are processors.
-TMPDIR=$dir WEIGHTWARDEN_E2E=$bin "$dir/e2e.test" -test.timeout 30m -test.parallel "${PARALLEL:-6}" -test.v -test.run "$run" </dev/null &
+TMPDIR=$dir WEIGHTWARDEN_E2E=$bin "$dir/e2e.test" -test.timeout 30m -test.v -test.run "$run" </dev/null &
 test=$!
 status=0
 wait "$test" || status=$?
