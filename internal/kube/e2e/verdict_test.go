@@ -338,15 +338,19 @@ func (c *claimStory) run(t *testing.T, p *plane, responder, agent string) {
 // published looks at what people see of it.
 func (c *claimStory) published(t *testing.T, p *plane, result, trusted string) {
 	t.Helper()
-	for _, o := range p.all(t, cluster.Reports, c.namespaces[0]) {
-		if o.Text("/results/0/result") != result || o.Number("/summary/pass") != 0 || o.Text("/results/1/rule") == "" {
-			t.Errorf("report %v", o)
+	// A census asks only for the nodes that have replicas; all of them tell.
+	waitFor(t, "every node has told", time.Minute, func() error {
+		for _, o := range p.all(t, cluster.Reports, c.namespaces[0]) {
+			if o.Text("/results/0/result") != result || o.Number("/summary/pass") != 0 || o.Text("/results/1/rule") == "" {
+				return fmt.Errorf("report %v", o)
+			}
 		}
-	}
-	models := p.all(t, cluster.ProtectedModels, c.namespaces[0])
-	if len(models) != 1 || models[0].Text("/status/conditions/0/status") != trusted || models[0].Number("/status/observed") != nodes {
-		t.Errorf("models %v", models)
-	}
+		models := p.all(t, cluster.ProtectedModels, c.namespaces[0])
+		if len(models) != 1 || models[0].Text("/status/conditions/0/status") != trusted || models[0].Number("/status/observed") != nodes {
+			return fmt.Errorf("models %v", models)
+		}
+		return nil
+	})
 	api := connected(t, c.fleet.kubeconfig)
 	report := p.all(t, cluster.Reports, c.namespaces[0])[0]
 	if err := api.Delete(t.Context(), cluster.Reports.In(report.Namespace(), report.ObjectName()), report.UID()); fault.KindOf(err) != fault.Refused {
