@@ -18,7 +18,8 @@ import (
 	"github.com/weightwarden/weightwarden/internal/notify"
 )
 
-// Config is which object the events are about.
+// Config is which object the events are about; when it is empty, the pod that
+// the program is in.
 type Config struct {
 	Namespace string
 	// Kind and Name are those of the object; a Deployment where Kind is empty.
@@ -38,6 +39,9 @@ func (c *Config) Keys() map[string]any {
 
 // Check implements [notify.Config].
 func (c *Config) Check() error {
+	if *c == (Config{}) {
+		return nil
+	}
 	list := []string{notify.Need("namespace", c.Namespace != ""), notify.Need("object", c.Name != "")}
 	if _, ok := c.kind(); !ok {
 		var names []string
@@ -57,17 +61,36 @@ func (c *Config) kind() (cluster.Kind, bool) {
 	return kinds[n], true
 }
 
+// Regarding is the object that the events are about; the zero value stands for
+// the pod that the program is in.
+func (c *Config) Regarding() cluster.Ref {
+	if kind, ok := c.kind(); ok && *c != (Config{}) {
+		return kind.In(c.Namespace, c.Name)
+	}
+	return cluster.Ref{}
+}
+
 // Open implements [notify.Config].
 func (c *Config) Open(w notify.World) (notify.Transport, error) {
+	s := &sender{about: c.Regarding(), host: w.Host}
+	if s.about == (cluster.Ref{}) {
+		s.about, s.uid = cluster.Pods.In(w.Getenv("POD_NAMESPACE"), w.Getenv("POD_NAME")), w.Getenv("POD_UID")
+		if s.about.Namespace == "" || s.about.Object == "" || s.uid == "" {
+			return nil, errors.New("kubernetes: neither namespace and object nor the pod that this is in are known: POD_NAMESPACE, POD_NAME and POD_UID are not all set")
+		}
+	}
 	if w.Cluster == nil {
 		return nil, errors.New("kubernetes: there is no cluster here")
 	}
-	api, err := w.Cluster()
-	return &sender{c, api, w.Host}, err
+	var err error
+	s.api, err = w.Cluster()
+	return s, err
 }
 
 type sender struct {
-	conf *Config
+	about cluster.Ref
+	// uid is that of the own pod; that of another object is looked up.
+	uid  string
 	api  cluster.API
 	host string
 }
@@ -81,11 +104,15 @@ const (
 // Send makes an event whose name follows from the alert's key, and looks at it:
 // a second try finds the first one's.
 func (s *sender) Send(ctx context.Context, a notify.Alert) (bool, error) {
-	event := s.event(a)
-	_, err := s.api.Create(ctx, cluster.EventRecords, event, false)
+	uid, err := s.identity(ctx)
+	if err != nil {
+		return true, fmt.Errorf("kubernetes: %w", err)
+	}
+	event := s.event(a, uid)
+	_, err = s.api.Create(ctx, cluster.EventRecords, event, false)
 	if err == nil || fault.KindOf(err) == fault.Conflict {
 		var there cluster.Object
-		there, err = s.api.Get(ctx, cluster.EventRecords.In(s.conf.Namespace, event.ObjectName()))
+		there, err = s.api.Get(ctx, cluster.EventRecords.In(s.about.Namespace, event.ObjectName()))
 		if err == nil && there.Text("/note") != event.Text("/note") {
 			return false, fmt.Errorf("kubernetes: the event %s is somebody else's", event.ObjectName())
 		}
@@ -98,12 +125,26 @@ func (s *sender) Send(ctx context.Context, a notify.Alert) (bool, error) {
 	return false, nil
 }
 
-func (s *sender) event(a notify.Alert) cluster.Object {
-	kind, _ := s.conf.kind()
+// identity is the UID of the object, by which kubectl describe finds what is
+// said about it. One that is gone, or may not be looked at, is told of without.
+func (s *sender) identity(ctx context.Context) (string, error) {
+	if s.uid != "" {
+		return s.uid, nil
+	}
+	o, err := s.api.Get(ctx, s.about)
+	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Refused {
+		return "", nil
+	}
+	return o.UID(), err
+}
+
+func (s *sender) event(a notify.Alert, uid string) cluster.Object {
 	sum := sha256.Sum256([]byte(a.Key))
 	regarding := map[string]any{
-		"apiVersion": strings.TrimPrefix(kind.Group+"/"+kind.Version, "/"), "kind": kind.Name,
-		"namespace": s.conf.Namespace, "name": s.conf.Name,
+		"apiVersion": s.about.APIVersion(), "kind": s.about.Name, "namespace": s.about.Namespace, "name": s.about.Object,
+	}
+	if uid != "" {
+		regarding["uid"] = uid
 	}
 	severity, reason := "Warning", "Alert"
 	if a.Status != notify.Firing {
@@ -116,9 +157,9 @@ func (s *sender) event(a notify.Alert) cluster.Object {
 		reason = camel(string(all[0].Type))
 	}
 	return cluster.Object{
-		"apiVersion": "events.k8s.io/v1", "kind": cluster.EventRecords.Name,
+		"apiVersion": cluster.EventRecords.APIVersion(), "kind": cluster.EventRecords.Name,
 		"metadata": map[string]any{
-			"name": "weightwarden-" + hex.EncodeToString(sum[:12]), "namespace": s.conf.Namespace,
+			"name": "weightwarden-" + hex.EncodeToString(sum[:12]), "namespace": s.about.Namespace,
 			"labels": map[string]any{cluster.Managed: cluster.ManagedBy},
 		},
 		"eventTime": a.At.UTC().Format("2006-01-02T15:04:05.000000Z07:00"), "type": severity,

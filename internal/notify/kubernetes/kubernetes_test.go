@@ -19,9 +19,11 @@ import (
 // api keeps events, and fails as it is told.
 type api struct {
 	cluster.API
-	events        map[string]cluster.Object
-	create, get   error
-	createdAnyway bool
+	events map[string]cluster.Object
+	// object is what the events are about, about the error of looking for it.
+	object             cluster.Object
+	create, get, about error
+	createdAnyway      bool
 }
 
 func (a *api) Create(_ context.Context, kind cluster.Kind, o cluster.Object, _ bool) (cluster.Object, error) {
@@ -40,6 +42,12 @@ func (a *api) Create(_ context.Context, kind cluster.Kind, o cluster.Object, _ b
 }
 
 func (a *api) Get(_ context.Context, ref cluster.Ref) (cluster.Object, error) {
+	if ref.Kind == cluster.Deployments {
+		if a.object == nil && a.about == nil {
+			return nil, fault.New(fault.NotFound, "none")
+		}
+		return a.object, a.about
+	}
 	if o := a.events[ref.Group+"/"+ref.Namespace+"/"+ref.Object]; o != nil || a.get != nil {
 		return o, a.get
 	}
@@ -70,7 +78,7 @@ func open(t *testing.T, a *api) notify.Transport {
 }
 
 func TestEvent(t *testing.T) {
-	a := &api{}
+	a := &api{object: cluster.Object{"metadata": map[string]any{"uid": "u-1"}}}
 	tr := open(t, a)
 	for range 2 { // an alert that is sent again is the same event
 		if retry, err := tr.Send(t.Context(), alert()); err != nil || retry {
@@ -83,7 +91,7 @@ func TestEvent(t *testing.T) {
 			"name": "weightwarden-0f2ffd4e08c1ac0ddbd6a2c4", "namespace": "ml", "labels": map[string]any{"app.kubernetes.io/managed-by": "weightwarden"},
 		},
 		"reason": "ModelFileTampered", "action": "Watch", "reportingController": "weightwarden.dev/watch", "reportingInstance": "gpu-7",
-		"regarding": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "ml", "name": "fraud"},
+		"regarding": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "ml", "name": "fraud", "uid": "u-1"},
 		"note":      "weightwarden: 1 new for fraud\n\"\\x1b[2J[critical] model_file_tampered: w.bin is not the file of the baseline\"",
 	}
 	if len(a.events) != 1 {
@@ -126,6 +134,7 @@ func TestFailures(t *testing.T) {
 		"forbidden":      {api: &api{create: fault.New(fault.Refused, "forbidden")}, lost: true},
 		"no_namespace":   {api: &api{create: fault.New(fault.NotFound, "none")}, lost: true},
 		"not_readable":   {api: &api{get: fault.New(fault.Refused, "forbidden")}},
+		"object_unknown": {api: &api{about: fault.New(fault.Incomplete, "no answer")}, retry: true, lost: true},
 		"somebody_elses": {api: &api{events: map[string]cluster.Object{}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +151,7 @@ func TestFailures(t *testing.T) {
 			if err == nil || retry != tt.retry || (len(tt.api.events) == 0) != tt.lost {
 				t.Fatalf("retry %v, %v, %d events", retry, err, len(tt.api.events))
 			}
-			if tt.api.create = nil; tt.retry {
+			if tt.api.create, tt.api.about = nil, nil; tt.retry {
 				if again, err := tr.Send(t.Context(), alert()); again || err != nil || len(tt.api.events) != 1 {
 					t.Errorf("afterwards: retry %v, %v, %d events", again, err, len(tt.api.events))
 				}
@@ -151,9 +160,53 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// What the events are about may be gone, or be hidden: it is told of all the same.
+func TestObjectThatIsNotSeen(t *testing.T) {
+	for name, err := range map[string]error{"gone": nil, "hidden": fault.New(fault.Refused, "forbidden")} {
+		a := &api{about: err}
+		if retry, err := open(t, a).Send(t.Context(), alert()); err != nil || retry || len(a.events) != 1 {
+			t.Errorf("%s: retry %v, %v", name, retry, err)
+		}
+		for _, e := range a.events {
+			if _, there := e.At("/regarding/uid"); there || e.Text("/regarding/name") != "fraud" {
+				t.Errorf("%s: about %v", name, e["regarding"])
+			}
+		}
+	}
+}
+
+// Without an object, events are about the pod that the program is in.
+func TestOwnPod(t *testing.T) {
+	c := &kubernetes.Config{}
+	if err := c.Check(); err != nil || c.Regarding() != (cluster.Ref{}) {
+		t.Fatal(err)
+	}
+	env := map[string]string{"POD_NAMESPACE": "ww", "POD_NAME": "ww-x7", "POD_UID": "u-7"}
+	a := &api{about: fault.New(fault.Refused, "forbidden")}
+	w := notify.World{Getenv: func(k string) string { return env[k] }, Cluster: func() (cluster.API, error) { return a, nil }}
+	tr, err := c.Open(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if retry, err := tr.Send(t.Context(), alert()); err != nil || retry {
+		t.Fatalf("retry %v, %v", retry, err)
+	}
+	want := map[string]any{"apiVersion": "v1", "kind": "Pod", "namespace": "ww", "name": "ww-x7", "uid": "u-7"}
+	for _, e := range a.events {
+		if d := cmp.Diff(want, e["regarding"]); d != "" || e.Namespace() != "ww" {
+			t.Errorf("in %s (-want +got):\n%s", e.Namespace(), d)
+		}
+	}
+	delete(env, "POD_UID")
+	if _, err := c.Open(w); err == nil || !strings.Contains(err.Error(), "POD_UID") {
+		t.Errorf("a pod that is not known: %v", err)
+	}
+}
+
 func TestMistakes(t *testing.T) {
 	for want, c := range map[string]kubernetes.Config{
 		"namespace": {Name: "fraud"}, "object": {Namespace: "ml"}, "kind": {Namespace: "ml", Name: "fraud", Kind: "Pigeon"},
+		"object is missing": {Namespace: "ml", Kind: "Pod"},
 	} {
 		if err := c.Check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
