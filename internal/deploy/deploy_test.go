@@ -203,6 +203,29 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A verdict of an agent that knows its pod's UID is about that pod alone: right
+// for a sidecar, and of no use for the servers that the agent of a node is about.
+func TestWhatThePodTellsOfItself(t *testing.T) {
+	for form, want := range map[deploy.Form][]string{
+		deploy.DaemonSet: {"NODE_NAME", "POD_NAMESPACE", "POD_NAME", "WEIGHTWARDEN_POD_UID", "GOMEMLIMIT"},
+		deploy.Sidecar:   {"NODE_NAME", "POD_NAMESPACE", "POD_NAME", "POD_UID", "GOMEMLIMIT"},
+	} {
+		text, err := deploy.Kubernetes(workload(func(w *deploy.Workload) { w.Form, w.Volume = form, "models" }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs := documents(t, text)
+		list, _ := at(docs[len(docs)-1], "spec", "template", "spec", "containers", 0, "env").([]any)
+		var names []string
+		for _, e := range list {
+			names = append(names, at(e, "name").(string))
+		}
+		if d := cmp.Diff(want, names); d != "" {
+			t.Errorf("%s (-want +got):\n%s", form, d)
+		}
+	}
+}
+
 // Objects are what a parser of YAML makes of the manifests, with whole numbers.
 func TestObjects(t *testing.T) {
 	w := workload(func(w *deploy.Workload) {

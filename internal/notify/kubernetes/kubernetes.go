@@ -74,9 +74,11 @@ func (c *Config) Regarding() cluster.Ref {
 func (c *Config) Open(w notify.World) (notify.Transport, error) {
 	s := &sender{about: c.Regarding(), host: w.Host}
 	if s.about == (cluster.Ref{}) {
-		s.about, s.uid = cluster.Pods.In(w.Getenv("POD_NAMESPACE"), w.Getenv("POD_NAME")), w.Getenv("POD_UID")
-		if s.about.Namespace == "" || s.about.Object == "" || s.uid == "" {
-			return nil, errors.New("kubernetes: neither namespace and object nor the pod that this is in are known: POD_NAMESPACE, POD_NAME and POD_UID are not all set")
+		s.about = cluster.Pods.In(w.Getenv("POD_NAMESPACE"), w.Getenv("POD_NAME"))
+		// The agent of a whole node has no POD_UID: its verdicts are not about its pod.
+		s.uid = cmp.Or(w.Getenv("WEIGHTWARDEN_POD_UID"), w.Getenv("POD_UID"))
+		if s.about.Namespace == "" || s.about.Object == "" {
+			return nil, errors.New("kubernetes: neither namespace and object nor the pod that this is in are known: POD_NAMESPACE and POD_NAME are not both set")
 		}
 	}
 	if w.Cluster == nil {

@@ -197,8 +197,18 @@ func TestOwnPod(t *testing.T) {
 			t.Errorf("in %s (-want +got):\n%s", e.Namespace(), d)
 		}
 	}
-	delete(env, "POD_UID")
-	if _, err := c.Open(w); err == nil || !strings.Contains(err.Error(), "POD_UID") {
+	env["WEIGHTWARDEN_POD_UID"], want["uid"], a.events = "u-8", "u-8", nil
+	if tr, err = c.Open(w); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = tr.Send(t.Context(), alert())
+	for _, e := range a.events {
+		if d := cmp.Diff(want, e["regarding"]); d != "" || len(a.events) != 1 {
+			t.Errorf("of a whole node (-want +got):\n%s", d)
+		}
+	}
+	delete(env, "POD_NAME")
+	if _, err := c.Open(w); err == nil || !strings.Contains(err.Error(), "POD_NAME") {
 		t.Errorf("a pod that is not known: %v", err)
 	}
 }
