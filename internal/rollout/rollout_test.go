@@ -178,3 +178,31 @@ func TestWait(t *testing.T) {
 		}
 	})
 }
+
+// hanging answers a few lists, and then none before the time is over.
+type hanging struct {
+	*scripted
+	lists int
+}
+
+func (h *hanging) List(ctx context.Context, kind cluster.Kind, namespace, selector string) ([]cluster.Object, error) {
+	if h.lists++; h.lists > 4 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return h.scripted.List(ctx, kind, namespace, selector)
+}
+
+// The reason that was seen is not lost when the time is over in the middle of
+// the next look.
+func TestLateInTheMiddleOfALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		half := workload(t, "DaemonSet", "", `"observedGeneration":2,"desiredNumberScheduled":2,"updatedNumberScheduled":1,"numberAvailable":1`)
+		event := object(t, `{"involvedObject":{"uid":"u"},"type":"Warning","reason":"FailedCreate","message":"no room"}`)
+		api := &hanging{scripted: &scripted{states: []cluster.Object{half}, events: []cluster.Object{event}}}
+		s, err := Wait(t.Context(), api, cluster.DaemonSets.In("ml", "ww"), sum, time.Minute, func(Status) {})
+		if api.lists <= 4 || fault.KindOf(err) != fault.Incomplete || !strings.Contains(err.Error(), "no room") || len(s.Reasons) != 1 {
+			t.Errorf("%d lists, %+v, %v", api.lists, s, err)
+		}
+	})
+}

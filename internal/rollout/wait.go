@@ -30,6 +30,9 @@ func Wait(ctx context.Context, api API, ref cluster.Ref, checksum string, limit 
 		s, err := once(ctx, api, ref, checksum)
 		if s.Name != "" {
 			s.Seconds = time.Since(began).Round(time.Millisecond).Seconds()
+			if ctx.Err() != nil && len(s.Reasons) == 0 {
+				s.Reasons = last.Reasons // the time was over before the pods were looked at again
+			}
 			if last.Name == "" || s.String() != last.String() || fmt.Sprint(s.Reasons) != fmt.Sprint(last.Reasons) {
 				tell(s)
 			}
